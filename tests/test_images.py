@@ -1,0 +1,638 @@
+"""nst.images against some hundred files made here: by Pillow where it can write them, by struct and zlib where not."""
+
+import contextlib
+import io
+import os
+import random
+import struct
+import time
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from nst import images
+from nst.images import ImageError
+
+SIZE = (20, 16)  # width, height
+RED, GREEN, BLUE, WHITE, BLACK = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1), (0, 0, 0)
+EXACT, LOSSY = 0.6 / 255, 6 / 255
+
+
+def encoded(image: Image.Image, format: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def flat(mode: str, color, **info) -> Image.Image:
+    image = Image.new(mode, SIZE, color)
+    image.info.update(info)
+    return image
+
+
+def palette(**info) -> Image.Image:
+    image = flat("P", 1, **info)
+    image.putpalette([0, 0, 255, 255, 0, 0, 0, 255, 0])  # blue, red, green
+    return image
+
+
+def floats(value) -> Image.Image:
+    return Image.fromarray(np.full(SIZE[::-1], value, np.float32))
+
+
+# --- PNG, TIFF and ICC by hand ----------------------------------------------------------------------------------------
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(rows: bytes, depth: int, color: int, size=SIZE, extra: bytes = b"", interlace: int = 0) -> bytes:
+    """A PNG file of rows that each begin with their filter, 0."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, color, 0, 0, interlace))
+    return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def flat_png(pixel: bytes, depth: int, color: int, extra: bytes = b"") -> bytes:
+    return png((b"\0" + pixel * SIZE[0]) * SIZE[1], depth, color, extra=extra)
+
+
+def interlaced_png() -> bytes:
+    """Adam7: seven pictures of every 8th, 4th, 2nd pixel, one after another."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    data = b"".join(
+        b"\0" + b"\xff\0\0" * len(range(x, SIZE[0], dx)) for x, y, dx, dy in passes for _ in range(y, SIZE[1], dy)
+    )
+    return png(data, 8, 2, interlace=1)
+
+
+def tiff(data: bytes, tags: dict[int, int]) -> bytes:
+    """A little-endian TIFF whose one strip or tile lies at offset 8."""
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile, version 2.1, from its tags."""
+    offset, table, body = 132 + 12 * len(tags), b"", b""
+    for name, value in tags.items():
+        table += name + struct.pack(">II", offset + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    d50 = struct.pack(">iii", 63190, 65536, 54061)
+    header = struct.pack(">I4sI4s4s4s", offset + len(body), bytes(4), 0x02100000, kind, space, connection)
+    header += bytes(12) + b"acsp" + bytes(28) + d50
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def xyz(x: float, y: float, z: float) -> bytes:
+    return b"XYZ \0\0\0\0" + struct.pack(">iii", *(round(value * 65536) for value in (x, y, z)))
+
+
+def gamma(value: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))
+
+
+# sRGB's primaries (adapted to D50), red and green exchanged: its red is our green.
+SWAPPED = profile(
+    b"mntr",
+    b"RGB ",
+    b"XYZ ",
+    {b"rXYZ": xyz(0.3851, 0.7169, 0.0971), b"gXYZ": xyz(0.4361, 0.2225, 0.0139), b"bXYZ": xyz(0.1431, 0.0606, 0.7141)}
+    | {b"wtpt": xyz(0.9642, 1, 0.8249), b"rTRC": gamma(2.2), b"gTRC": gamma(2.2), b"bTRC": gamma(2.2)},
+)
+LINEAR_GREY = profile(b"mntr", b"GRAY", b"XYZ ", {b"wtpt": xyz(0.9642, 1, 0.8249), b"kTRC": gamma(1)})
+# A press on which cyan is black (L 0) and the other inks are invisible (L 100): an 8-bit table with two steps an ink.
+RAMP = bytes(range(256))
+INK = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+INK += RAMP * 4 + bytes([255, 128, 128]) * 8 + bytes([0, 128, 128]) * 8 + RAMP * 3
+CYAN_IS_BLACK = profile(b"prtr", b"CMYK", b"Lab ", {b"wtpt": xyz(0.9642, 1, 0.8249), b"A2B0": INK})
+
+# --- What is read, and the color its pixels must have -----------------------------------------------------------------
+
+HALF_RED = (1, 127 / 255, 127 / 255)  # red of alpha 128/255 on white
+ANIMATION = {"save_all": True, "append_images": [flat("RGB", "blue")], "duration": 100}
+GOOD = {
+    "png 1": (encoded(flat("1", 1), "PNG"), WHITE, EXACT),
+    "png L": (encoded(flat("L", 51), "PNG"), (0.2, 0.2, 0.2), EXACT),
+    "png L, tRNS": (encoded(flat("L", 51), "PNG", transparency=51), WHITE, EXACT),
+    "png L, 2 bits": (png(b"\0\xaa\xaa\xaa\xaa\xaa" * 16, 2, 0), (2 / 3, 2 / 3, 2 / 3), EXACT),
+    "png LA": (encoded(flat("LA", (0, 51)), "PNG"), (0.8, 0.8, 0.8), EXACT),
+    "png P": (encoded(palette(), "PNG"), RED, EXACT),
+    "png P, one color clear": (encoded(palette(), "PNG", transparency=1), WHITE, EXACT),
+    "png P, alpha a color": (encoded(palette(), "PNG", transparency=b"\xff\x80\xff"), HALF_RED, EXACT),
+    "png RGB": (encoded(flat("RGB", "red"), "PNG"), RED, EXACT),
+    "png RGB, tRNS": (encoded(flat("RGB", "red"), "PNG", transparency=(255, 0, 0)), WHITE, EXACT),
+    "png RGB, other tRNS": (encoded(flat("RGB", "red"), "PNG", transparency=(254, 0, 0)), RED, EXACT),
+    "png RGBA": (encoded(flat("RGBA", (255, 0, 0, 128)), "PNG"), HALF_RED, EXACT),
+    "png RGBA, hidden color": (encoded(flat("RGBA", (255, 0, 0, 0)), "PNG"), WHITE, EXACT),
+    "png 16-bit grey": (encoded(flat("I;16", 13107), "PNG"), (0.2, 0.2, 0.2), 1e-6),
+    "png 16-bit grey, fine": (encoded(flat("I;16", 32768 + 100), "PNG"), (32868 / 65535,) * 3, 1e-6),
+    "png 16-bit RGB": (flat_png(b"\xff\xff\x80\x00\x00\x00", 16, 2), (1, 128 / 255, 0), EXACT),
+    "png 16-bit RGBA": (flat_png(b"\xff\xff\0\0\0\0\x80\0", 16, 6), HALF_RED, EXACT),
+    "png 16-bit LA": (flat_png(b"\0\0\x33\x33", 16, 4), (0.8, 0.8, 0.8), EXACT),
+    "png interlaced": (interlaced_png(), RED, EXACT),
+    "png animated": (encoded(flat("RGB", "red"), "PNG", **ANIMATION), RED, EXACT),
+    "png swapped profile": (encoded(flat("RGB", "red"), "PNG", icc_profile=SWAPPED), GREEN, 3 / 255),
+    "png RGBA swapped profile": (
+        encoded(flat("RGBA", (255, 0, 0, 255)), "PNG", icc_profile=SWAPPED),
+        GREEN,
+        3 / 255,
+    ),
+    "png P swapped profile": (encoded(palette(), "PNG", icc_profile=SWAPPED), GREEN, 3 / 255),
+    # sRGB of linear 128/255 = 0.502: 1.055 * 0.502 ** (1 / 2.4) - 0.055 = 0.737
+    "png L linear profile": (encoded(flat("L", 128), "PNG", icc_profile=LINEAR_GREY), (0.737,) * 3, 2 / 255),
+    "png LA linear profile": (encoded(flat("LA", (128, 255)), "PNG", icc_profile=LINEAR_GREY), (0.737,) * 3, 2 / 255),
+    "png broken profile": (encoded(flat("RGB", "red"), "PNG", icc_profile=b"not a profile"), RED, EXACT),
+    "png cut profile": (encoded(flat("RGB", "red"), "PNG", icc_profile=SWAPPED[:200]), RED, EXACT),
+    "png RGB, grey profile": (encoded(flat("RGB", "red"), "PNG", icc_profile=LINEAR_GREY), RED, EXACT),
+    "jpeg RGB": (encoded(flat("RGB", (200, 100, 50)), "JPEG"), (200 / 255, 100 / 255, 50 / 255), LOSSY),
+    "jpeg L": (encoded(flat("L", 51), "JPEG"), (0.2, 0.2, 0.2), LOSSY),
+    "jpeg L, RGB profile": (encoded(flat("L", 51), "JPEG", icc_profile=SWAPPED), (0.2, 0.2, 0.2), LOSSY),
+    "jpeg progressive": (encoded(flat("RGB", "red"), "JPEG", progressive=True), RED, LOSSY),
+    "jpeg CMYK": (encoded(flat("CMYK", (255, 0, 0, 0)), "JPEG"), (0, 1, 1), LOSSY),
+    "jpeg CMYK, black": (encoded(flat("CMYK", (0, 0, 0, 255)), "JPEG"), BLACK, LOSSY),
+    "jpeg CMYK profile": (encoded(flat("CMYK", (255, 0, 0, 0)), "JPEG", icc_profile=CYAN_IS_BLACK), BLACK, LOSSY),
+    "jpeg CMYK profile, yellow": (
+        encoded(flat("CMYK", (0, 0, 255, 0)), "JPEG", icc_profile=CYAN_IS_BLACK),
+        WHITE,
+        LOSSY,
+    ),
+    "jpeg swapped profile": (encoded(flat("RGB", "red"), "JPEG", icc_profile=SWAPPED), GREEN, LOSSY),
+    "jpeg broken exif": (encoded(flat("RGB", "red"), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"), RED, LOSSY),
+    "png broken exif": (encoded(flat("RGB", "red"), "PNG", exif=b"Exif\0\0no exif"), RED, EXACT),
+    "webp broken exif": (encoded(flat("RGB", "red"), "WEBP", exif=b"Exif\0\0no exif"), RED, LOSSY),
+    "mpo": (encoded(flat("RGB", "red"), "MPO", save_all=True, append_images=[flat("RGB", "blue")]), RED, LOSSY),
+    "gif": (encoded(palette(), "GIF"), RED, EXACT),
+    "gif grey": (encoded(flat("L", 51), "GIF"), (0.2, 0.2, 0.2), EXACT),
+    "gif clear": (encoded(palette(), "GIF", transparency=1), WHITE, EXACT),
+    "gif animated": (encoded(flat("RGB", "red"), "GIF", **ANIMATION), RED, EXACT),
+    "webp": (encoded(flat("RGB", "red"), "WEBP"), RED, LOSSY),
+    "webp lossless": (encoded(flat("RGB", (1, 2, 3)), "WEBP", lossless=True), (1 / 255, 2 / 255, 3 / 255), EXACT),
+    "webp alpha": (encoded(flat("RGBA", (255, 0, 0, 128)), "WEBP", lossless=True), HALF_RED, EXACT),
+    "webp animated": (encoded(flat("RGB", "red"), "WEBP", **ANIMATION), RED, LOSSY),
+    "webp swapped profile": (encoded(flat("RGB", "red"), "WEBP", icc_profile=SWAPPED), GREEN, LOSSY),
+    "tiff RGB": (encoded(flat("RGB", "red"), "TIFF"), RED, EXACT),
+    "tiff RGBA": (encoded(flat("RGBA", (255, 0, 0, 128)), "TIFF"), HALF_RED, EXACT),
+    "tiff bilevel, group 4": (encoded(flat("1", 1), "TIFF", compression="group4"), WHITE, EXACT),
+    "tiff jpeg": (encoded(flat("RGB", "red"), "TIFF", compression="jpeg"), RED, LOSSY),
+    "tiff 16-bit": (encoded(flat("I;16", 13107), "TIFF", compression="tiff_lzw"), (0.2, 0.2, 0.2), 1e-6),
+    "tiff 32-bit integer": (encoded(flat("I", 13107), "TIFF"), (0.2, 0.2, 0.2), 1e-6),
+    "tiff 32-bit integer, large": (encoded(flat("I", 2**30), "TIFF"), WHITE, 1e-6),
+    "tiff float": (encoded(floats(0.25), "TIFF"), (0.25, 0.25, 0.25), 1e-6),
+    "tiff float, beyond 1": (encoded(floats(8), "TIFF"), WHITE, 1e-6),
+    "tiff float, negative": (encoded(floats(-1), "TIFF"), BLACK, 1e-6),
+    "tiff float, NaN": (encoded(floats(np.nan), "TIFF"), BLACK, 1e-6),
+    "tiff float, infinite": (encoded(floats(np.inf), "TIFF"), WHITE, 1e-6),
+    "tiff CMYK": (encoded(flat("CMYK", (0, 255, 0, 0)), "TIFF"), (1, 0, 1), EXACT),
+    # CIE L* = 100 * 128 / 255 = 50.2 without color: Y = ((50.2 + 16) / 116) ** 3 = 0.186, which sRGB writes as 0.469
+    "tiff LAB": (encoded(flat("LAB", (128, 128, 128)), "TIFF"), (0.469, 0.469, 0.469), 2 / 255),
+    "tiff several pages": (
+        encoded(flat("RGB", "red"), "TIFF", save_all=True, append_images=[flat("L", 0)]),
+        RED,
+        EXACT,
+    ),
+    "bmp": (encoded(flat("RGB", "red"), "BMP"), RED, EXACT),
+    "bmp palette": (encoded(palette(), "BMP"), RED, EXACT),
+    "ppm": (encoded(flat("RGB", "red"), "PPM"), RED, EXACT),
+    "ppm in letters": (b"P3 20 16 255 " + b"255 0 0 " * 320, RED, EXACT),
+    "pgm 16-bit": (b"P5 20 16 65535 " + b"\x33\x33" * 320, (0.2, 0.2, 0.2), EXACT),
+}
+if features.check("jpg_2000"):
+    GOOD["jpeg 2000"] = encoded(flat("RGB", "red"), "JPEG2000"), RED, LOSSY
+    GOOD["jpeg 2000 alpha"] = encoded(flat("RGBA", (255, 0, 0, 128)), "JPEG2000"), HALF_RED, LOSSY
+if features.check("avif"):
+    GOOD["avif"] = encoded(flat("RGB", "red"), "AVIF"), RED, LOSSY
+    GOOD["avif alpha"] = encoded(flat("RGBA", (255, 0, 0, 0)), "AVIF"), WHITE, LOSSY
+
+
+def colored(image: np.ndarray, color, tolerance: float) -> bool:
+    return bool(np.abs(image - np.array(color, np.float32)).max() <= tolerance)
+
+
+def assert_is_image(image: np.ndarray) -> None:
+    assert image.dtype == np.float32
+    assert image.shape == (1, *image.shape[1:3], 3)
+    assert image.flags.c_contiguous
+    assert 0 <= image.min() <= image.max() <= 1  # false for NaN
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_every_kind_of_file_becomes_the_same_kind_of_array(name):
+    data, color, tolerance = GOOD[name]
+    image = images.load(data)
+    assert_is_image(image)
+    assert image.shape[1:3] == (16, 20)
+    assert colored(image, color, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "expected"),
+    [
+        ("1", 0, BLACK),
+        ("La", (0, 51), (0.8, 0.8, 0.8)),
+        ("PA", (0, 255), None),
+        ("RGBa", (128, 0, 0, 128), HALF_RED),
+        ("RGBX", (255, 0, 0, 0), RED),
+        ("YCbCr", (255, 128, 128), WHITE),
+        ("HSV", (85, 255, 255), GREEN),
+        ("CMYK", (0, 0, 0, 0), WHITE),
+        ("LAB", (255, 128, 128), WHITE),
+        ("I;16", 65535, WHITE),
+        ("I;16B", 13107, (0.2, 0.2, 0.2)),
+        ("I", 51, (0.2, 0.2, 0.2)),
+        ("F", 0.5, (0.5, 0.5, 0.5)),
+    ],
+)
+def test_pil_images_of_every_mode(mode, color, expected):
+    image = images.load(flat(mode, color))
+    assert_is_image(image)
+    assert expected is None or colored(image, expected, 1.5 / 255)
+
+
+# Where the upright picture's pixels lie in the file, by EXIF orientation (CIPA DC-008, "Orientation").
+STORED = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright),  # the viewer turns it clockwise, so it lies turned counterclockwise
+    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+@pytest.mark.parametrize("longest_side", [None, 32])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_orientation(orientation, format, longest_side):
+    upright = np.zeros((48, 64, 3), np.uint8)
+    upright[:24, :32], upright[:24, 32:], upright[24:, :32], upright[24:, 32:] = (
+        (255, 0, 0),
+        (0, 255, 0),
+        (0, 0, 255),
+        (255, 255, 255),
+    )
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    image = images.load(encoded(stored, format, exif=exif), longest_side)
+    assert image.shape == ((1, 24, 32, 3) if longest_side else (1, 48, 64, 3))
+    corners = image[0, 2, 2], image[0, 2, -3], image[0, -3, 2], image[0, -3, -3]
+    for corner, color in zip(corners, (RED, GREEN, BLUE, WHITE), strict=True):
+        assert colored(corner, color, 10 / 255)
+
+
+def test_all_kinds_of_sources(tmp_path):
+    data = encoded(flat("RGB", "red"), "PNG")
+    path = tmp_path / "a picture.with.dots.png"
+    path.write_bytes(data)
+    buffer = io.BytesIO(data)
+    buffer.seek(0, io.SEEK_END)  # as left behind by whoever wrote it
+    for source in (path, str(path), data, buffer, flat("RGB", "red")):
+        assert colored(images.load(source), RED, 0)
+    with open(path, "rb") as file:
+        assert colored(images.load(file), RED, 0)
+
+
+def test_a_lazily_opened_pil_image_is_left_as_it_was():
+    with Image.open(io.BytesIO(encoded(Image.new("RGB", (640, 480)), "JPEG"))) as image:
+        assert images.load(image, 64).shape == (1, 48, 64, 3)
+        assert image.size == (640, 480)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "MPO"])
+def test_longest_side_reduces_and_never_enlarges(format):
+    ramp = np.broadcast_to(np.linspace(0, 255, 640, dtype=np.uint8)[None, :, None], (480, 640, 3))
+    data = encoded(Image.fromarray(np.ascontiguousarray(ramp)), format)
+    assert images.load(data, 1000).shape == (1, 480, 640, 3)
+    image = images.load(data, 64)
+    assert image.shape == (1, 48, 64, 3)
+    assert np.abs(image[0, :, :, 0] - (np.arange(64) + 0.5) / 64).max() < 0.02
+
+
+def test_reduction_is_antialiased_in_deep_grey_too():
+    checkerboard = np.indices((64, 64)).sum(0) % 2
+    for pixels in (checkerboard.astype(np.uint8) * 255, checkerboard.astype(np.uint16) * 65535):
+        image = images.load(encoded(Image.fromarray(pixels), "PNG"), 16)
+        assert colored(image, (0.5, 0.5, 0.5), 0.01)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 5000), (5000, 16)])
+def test_any_shape_from_16_pixels_up(size):
+    assert images.load(encoded(Image.new("RGB", size), "PNG")).shape == (1, size[1], size[0], 3)
+
+
+def test_many_threads_at_once():
+    data = encoded(flat("RGB", "red"), "JPEG")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(colored(image, RED, LOSSY) for image in pool.map(images.load, [data] * 100))
+    assert list(warnings.filters) == before
+
+
+# --- What is refused --------------------------------------------------------------------------------------------------
+
+JPEG_BYTES = encoded(Image.effect_noise((64, 64), 50).convert("RGB"), "JPEG")
+PNG_BYTES = encoded(Image.effect_noise((64, 64), 50), "PNG")
+GIF_BYTES = encoded(Image.effect_noise((64, 64), 50), "GIF")
+WEBP_BYTES = encoded(Image.effect_noise((64, 64), 50), "WEBP")
+TIFF_BYTES = encoded(Image.effect_noise((64, 64), 50), "TIFF", compression="tiff_lzw")
+PROGRESSIVE = encoded(flat("RGB", "red"), "JPEG", progressive=True)
+LAST_SCAN = PROGRESSIVE[PROGRESSIVE.rfind(b"\xff\xc4", 0, PROGRESSIVE.rfind(b"\xff\xda")) : -2]
+HUGE_TILE = tiff(
+    zlib.compress(bytes(4)),
+    {256: 20, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: 30000, 323: 30000, 324: 8, 325: 12},
+)
+BAD = {
+    "empty": (b"", "is empty"),
+    "text": (b"What does a picture taste like?\n" * 9, "is not a picture"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"/>', "is not a picture"),
+    "html": (b"<!DOCTYPE html><html><body>404</body></html>", "is not a picture"),
+    "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "is not a picture"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "is not a picture"),
+    "zip": (b"PK\x03\x04" + bytes(60), "is not a picture"),
+    "mp4": (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(60), "is not a picture"),
+    "wav": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(60), "is not a picture"),
+    "zeros": (bytes(1000), "is not a picture"),
+    "noise": (random.Random(0).randbytes(1000), "is not a picture"),
+    "tga": (encoded(flat("RGB", "red"), "TGA"), "is not a picture"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), "saved or shared as JPEG"),
+    "heif": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(60), "saved or shared as JPEG"),
+    "half a jpeg": (JPEG_BYTES[: len(JPEG_BYTES) // 2], "damaged or cut short"),
+    "start of a jpeg": (JPEG_BYTES[:30], "damaged or cut short"),
+    "half a png": (PNG_BYTES[: len(PNG_BYTES) // 2], "damaged or cut short"),
+    "start of a png": (PNG_BYTES[:20], "damaged or cut short"),
+    "half a gif": (GIF_BYTES[: len(GIF_BYTES) // 2], "damaged or cut short"),
+    "half a webp": (WEBP_BYTES[: len(WEBP_BYTES) // 2], "damaged or cut short"),
+    "half a tiff": (TIFF_BYTES[: len(TIFF_BYTES) // 2], "damaged or cut short"),
+    "png, bad checksum of header": (PNG_BYTES[:30] + b"????" + PNG_BYTES[34:], "damaged or cut short"),
+    "png, bad checksum of pixels": (PNG_BYTES[:-16] + b"????" + PNG_BYTES[-12:], "damaged or cut short"),
+    "png without pixels": (png(b"", 8, 2), "damaged or cut short"),
+    "png without its end": (PNG_BYTES[:-12], "damaged or cut short"),
+    "png of no width": (png(b"", 8, 2, (0, 16)), "0 x 16 pixels|damaged"),
+    "bomb": (png(bytes(90001), 8, 2, (30000, 30000)), "too large|up to 100 million"),
+    "bomb below Pillow's limit": (png(bytes(33001), 8, 2, (11000, 11000)), "has 121 million pixels; up to 100 million"),
+    "gif bomb": (b"GIF89a" + struct.pack("<HH", 65535, 65535) + GIF_BYTES[10:], "too large|up to 100 million"),
+    "tiff with a huge tile": (HUGE_TILE, "has 900 million pixels"),
+    "jpeg of a thousand scans": (JPEG_BYTES[:-2] + LAST_SCAN * 1000 + b"\xff\xd9", "forever"),
+    "15 x 15": (encoded(Image.new("RGB", (15, 15)), "PNG"), "15 x 15 pixels; at least 16"),
+    "1 x 5000": (encoded(Image.new("RGB", (1, 5000)), "PNG"), "1 x 5000 pixels; at least 16"),
+    "favicon": (encoded(Image.new("RGB", (5000, 15)), "BMP"), "5000 x 15 pixels; at least 16"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_good_picture_gets_one_sentence(name, tmp_path):
+    data, words = BAD[name]
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data)
+    start = time.perf_counter()
+    with pytest.raises(ImageError, match=words) as caught:
+        images.load(path)
+    assert time.perf_counter() - start < 1
+    assert_is_sentence(str(caught.value))
+    with pytest.raises(ImageError, match=r"^The file "):
+        images.load(data)
+
+
+def assert_is_sentence(message: str) -> None:
+    assert message.startswith(("photo.jpg ", "There is no file photo.jpg"))
+    assert message.endswith(".")
+    assert not set("\n<>") & set(message)
+    assert len(message) < 150
+
+
+@pytest.mark.parametrize("limit", [None, 200, 10])
+def test_pillow_s_own_limit_neither_warns_nor_leaks(limit, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)  # warns above 200 pixels, raises above 400; ours has 320
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        if limit == 10:
+            with pytest.raises(ImageError, match="too large"):
+                images.load(GOOD["png RGB"][0])
+        else:
+            assert colored(images.load(GOOD["png RGB"][0]), RED, 0)
+        with pytest.raises(ImageError, match=r"too large|up to 100 million"):
+            images.load(BAD["bomb"][0])
+    assert not seen
+
+
+def test_a_file_of_too_many_bytes_is_not_read_to_its_end(monkeypatch, tmp_path):
+    monkeypatch.setattr(images, "MAX_BYTES", 1_000_000)
+    path = tmp_path / "photo.jpg"
+    with open(path, "wb") as file:
+        file.truncate(10**12)  # a hole: takes no room on the disk
+    with pytest.raises(ImageError, match="up to 1 MB"):
+        images.load(path)
+
+
+def test_missing_files_folders_and_devices(tmp_path):
+    photo = tmp_path / "photo.jpg"
+    with pytest.raises(ImageError, match="There is no file") as caught:
+        images.load(photo)
+    assert_is_sentence(str(caught.value))
+    for nonsense in ("", "\0", "x" * 5000, "data:image/png;base64,AAAA"):
+        with pytest.raises(ImageError):
+            images.load(nonsense)
+    with pytest.raises(ImageError, match="is a folder"):
+        images.load(tmp_path)
+    with pytest.raises(ImageError, match="is a folder or a device"):
+        images.load(os.devnull)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(photo)
+        with pytest.raises(ImageError, match="is a folder or a device"):
+            images.load(photo)
+
+
+def test_unreadable_files(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)  # the superuser, as whom tests often run, may read anything
+    with pytest.raises(ImageError, match=r"photo.jpg cannot be read: Permission denied\."):
+        images.load(tmp_path / "photo.jpg")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_damage_never_raises_anything_else(name, monkeypatch):
+    """Overwrites bytes of every good file at random, more often near its head, or cuts it."""
+    monkeypatch.setattr(images, "MAX_PIXELS", 1_000_000)  # damage makes sizes large, and tests slow
+    data, *_ = GOOD[name]
+    chance = random.Random(name)
+    for _ in range(25):
+        broken = bytearray(data)
+        for _ in range(chance.randint(1, 4)):
+            broken[min(chance.randrange(len(data)), chance.randrange(len(data)))] = chance.randrange(256)
+        end = chance.choice((len(data), chance.randrange(len(data))))
+        with contextlib.suppress(ImageError):
+            assert_is_image(images.load(bytes(broken[:end]), 64))
+
+
+# --- Arrays -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "expected"),
+    [
+        (3000, 4000, 512, (384, 512)),
+        (4000, 3000, 512, (512, 384)),
+        (100, 100, 512, (512, 512)),
+        (2, 3, 2048, (1365, 2048)),
+        (16, 5000, 512, (2, 512)),
+        (1, 5000, 512, (1, 512)),
+    ],
+)
+def test_fit(height, width, size, expected):
+    assert images.fit(height, width, size) == expected
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (37, 5), (64, 64), (200, 300), (1, 1)])
+def test_resize_keeps_a_flat_color_and_the_range(height, width):
+    image = np.full((1, 64, 64, 3), (0.25, 0.5, 1), np.float32)
+    resized = images.resize(image, height, width)
+    assert_is_image(resized)
+    assert resized.shape == (1, height, width, 3)
+    assert colored(resized, (0.25, 0.5, 1), 1e-5)
+    noise = np.random.default_rng(0).integers(0, 2, (1, 64, 64, 3)).astype(np.float32)
+    assert_is_image(images.resize(noise, height, width))  # edges of 0 and 1 make Lanczos overshoot
+
+
+def test_resize_is_antialiased():
+    checkerboard = np.repeat((np.indices((64, 64)).sum(0) % 2)[None, :, :, None], 3, -1).astype(np.float32)
+    assert colored(images.resize(checkerboard, 8, 8), (0.5, 0.5, 0.5), 0.01)
+
+
+def test_resize_of_a_photo_is_fast():
+    image = np.zeros((1, 3000, 4000, 3), np.float32)
+    start = time.perf_counter()
+    images.resize(image, 384, 512)
+    assert time.perf_counter() - start < 2
+
+
+def test_to_uint8_rounds_clips_and_survives_nan():
+    values = np.array([0, 1, 0.5, 0.1, -3, 7, 1e38, np.nan, np.inf, -np.inf, 0.0019, 0.0020], np.float32)
+    expected = [0, 255, 128, 26, 0, 255, 255, 0, 255, 0, 0, 1]
+    pixels = images.to_uint8(values.reshape(1, 2, 2, 3))
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (2, 2, 3))
+    assert pixels.ravel().tolist() == expected
+
+
+# --- Writing ----------------------------------------------------------------------------------------------------------
+
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+PICTURE = np.asarray(Image.fromarray(NOISE[:8, :6]).resize((60, 80)))  # smooth enough for lossy formats
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".PNG"])
+def test_saved_and_loaded_again_is_the_same(suffix, tmp_path):
+    images.save(NOISE, tmp_path / f"out{suffix}")
+    assert (images.to_uint8(images.load(tmp_path / f"out{suffix}")) == NOISE).all()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp", ".JPG"])
+def test_saved_and_loaded_again_is_nearly_the_same(suffix, tmp_path):
+    images.save(PICTURE, tmp_path / f"out{suffix}")
+    difference = images.to_uint8(images.load(tmp_path / f"out{suffix}")).astype(int) - PICTURE
+    assert np.abs(difference).mean() < 4
+
+
+def test_saved_jpeg_keeps_all_color(tmp_path):
+    images.save(PICTURE, tmp_path / "out.jpg")
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert [component[1:3] for component in image.layer] == [(1, 1)] * 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff"])
+def test_saved_files_name_their_color_space_and_repeat(suffix, tmp_path, monkeypatch):
+    images.save(PICTURE, tmp_path / f"a{suffix}")
+    images.save(PICTURE, str(tmp_path / f"b{suffix}"))
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        assert image.info["icc_profile"][36:40] == b"acsp"
+        assert image.info["icc_profile"][24:36] == bytes(12)  # no time of creation
+
+
+def test_quality_changes_the_size(tmp_path):
+    images.save(PICTURE, tmp_path / "best.jpg")
+    images.save(PICTURE, tmp_path / "small.jpg", quality=30)
+    assert (tmp_path / "small.jpg").stat().st_size < (tmp_path / "best.jpg").stat().st_size
+
+
+def test_encode_jpeg():
+    image = images.load(images.encode_jpeg(np.full((32, 32, 3), (255, 0, 0), np.uint8)))
+    assert colored(image, RED, LOSSY)
+
+
+def test_a_failing_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"precious")
+
+    def fill_the_disk(_, temporary, **__):
+        temporary.write_bytes(b"half a pic")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fill_the_disk)
+    with pytest.raises(ImageError, match=r"could not be written: No space left on device\."):
+        images.save(PICTURE, path)
+    assert path.read_bytes() == b"precious"
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_an_interrupted_save_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"precious")
+    with pytest.raises(KeyboardInterrupt), images.replacing(path) as temporary:
+        temporary.write_bytes(b"half a pic")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"precious"
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_saving_replaces_and_obeys_the_umask(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    before = os.umask(0o027)
+    try:
+        images.save(PICTURE, path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert os.listdir(tmp_path) == ["out.png"]
+    assert images.load(path).shape == (1, 80, 60, 3)
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path):
+    path = tmp_path / ("x" * 251 + ".png")
+    images.save(PICTURE, path)
+    assert images.load(path).shape == (1, 80, 60, 3)
+    with pytest.raises(ImageError, match="could not be written"):
+        images.save(PICTURE, tmp_path / ("x" * 252 + ".png"))
+
+
+@pytest.mark.parametrize("write", [images.check_writable, lambda path: images.save(PICTURE, path)])
+def test_where_nothing_can_be_written(write, tmp_path, monkeypatch):
+    (tmp_path / "folder.png").mkdir()
+    for name, words in {
+        "out.bmp": "should end in .png, .jpg",
+        "out": "should end in .png, .jpg",
+        "missing/out.png": "There is no folder",
+        "folder.png": "is a folder",
+    }.items():
+        with pytest.raises(ImageError, match=words):
+            write(tmp_path / name)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ImageError, match="may not be written to"):
+        write(tmp_path / "out.png")
+    assert os.listdir(tmp_path) == ["folder.png"]
+
+
+def test_check_writable_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images.check_writable("out.png")
+    images.check_writable(tmp_path / "out.JPEG")
+    assert not os.listdir(tmp_path)
