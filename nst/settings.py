@@ -1,0 +1,120 @@
+"""Settings: every knob of a run with its default, its range and its help text.  Standard library only.
+
+The page's sliders, the command line's flags and the engine all read this one table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from numbers import Real
+from typing import Any
+
+STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
+
+
+def _knob(default: Any, help: str, low: float = 0, high: float = 0, choices: Sequence[str] = ()) -> Any:
+    return field(
+        default_factory=lambda: dict(default) if isinstance(default, dict) else default,
+        metadata={"help": help, "low": low, "high": high, "choices": tuple(choices)},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every knob of a run.  Immutable; `dataclasses.replace` makes a changed copy.
+
+    Raises:
+        ValueError: one sentence with the field, the value it was given and the values it takes.
+    """
+
+    size: int = _knob(512, "longest side of the painted picture, in pixels", 64, 4096)
+    strength: float = _knob(50.0, "0 keeps the photo, 100 gives in to the painting; 25 more make β/α tenfold", 0, 100)
+
+    network: str = _knob("auto", "the VGG-19 that looks at the pictures", choices=("auto", "compact", "vgg19"))
+    weights: str = _knob("", "file with weights for vgg19: Keras .h5, NumPy .npz or MatConvNet .mat")
+    pooling: str = _knob("average", "pooling between the network's blocks", choices=("average", "max"))
+    precision: str = _knob("auto", "arithmetic inside the network", choices=("auto", "float32", "bfloat16"))
+
+    content_layers: dict[str, float] = _knob(
+        {"block4_conv2": 1.0}, "layers compared with the photo, with their weights", 0, 1e6
+    )
+    style_layers: dict[str, float] = _knob(
+        dict.fromkeys(STYLE_LAYERS, 1.0), "layers compared with the painting, with their weights λ", 0, 1e6
+    )
+    style_statistics: str = _knob("covariance", "what is compared of a style layer", choices=("covariance", "gram"))
+    normalization: str = _knob(
+        "relative",
+        "relative: losses are pure numbers; paper: as Gatys et al. print them",
+        choices=("relative", "paper"),
+    )
+    content_weight: float = _knob(0.02, "α, the weight of the content loss", 0, 1e6)
+    style_weight: float = _knob(1.0, "β, the weight of the style loss", 0, 1e6)
+    total_variation_weight: float = _knob(1.0, "γ, the weight of the total variation: smoothness", 0, 1e6)
+    style_blend: tuple[float, ...] = _knob((), "share of each painting where there are several; none: equal", 0, 1e6)
+    style_scale: float = _knob(1.0, "size of the painting relative to the picture: smaller, finer strokes", 0.1, 4)
+
+    init: str = _knob("content", "the picture to start from", choices=("content", "noise", "style", "mix"))
+    noise_ratio: float = _knob(0.6, "share of noise in the start picture `mix`; the rest is the photo", 0, 1)
+    seed: int = _knob(0, "seed of the noise", 0, 2**31 - 1)
+
+    steps: tuple[int, ...] = _knob(
+        (300, 150, 60), "steps at each scale, coarsest first; the last number serves all further scales", 1, 10000
+    )
+    min_scale: int = _knob(128, "smallest longest side of the coarsest scale, in pixels", 32, 4096)
+    scale_factor: float = _knob(2.0, "each scale is this much larger than the one before", 1.1, 8)
+    detail: float = _knob(1.0, "share of the photo's finer detail brought in at each larger scale", 0, 1)
+    learning_rate: float = _knob(0.02, "Adam's step, in units of the [0, 1] image", 1e-5, 1)
+    averaging: float = _knob(0.97, "decay of the running average of iterates that is shown; 0: the last one", 0, 0.9999)
+    padding: int = _knob(16, "pixels by which the picture is mirrored outward before the network", 0, 256)
+    jitter: int = _knob(8, "pixels by which the network's pooling grid moves at random from step to step", 0, 64)
+    frames_per_second: float = _knob(4.0, "at most this many intermediate pictures a second", 0.01, 60)
+
+    def __post_init__(self) -> None:
+        for knob in fields(self):
+            object.__setattr__(self, knob.name, _checked(knob, getattr(self, knob.name)))
+        for name in ("content_layers", "style_layers"):
+            if sum(getattr(self, name).values()) <= 0:
+                raise ValueError(f"{name}: at least one layer needs a weight above 0")
+        if not self.steps:
+            raise ValueError("steps: at least one number is needed")
+        if self.normalization == "paper" and self.style_statistics != "gram":
+            raise ValueError("normalization: 'paper' is defined for style_statistics 'gram' only")
+
+    @property
+    def loss_weights(self) -> tuple[float, float, float]:
+        """(α, β, γ) with `strength` worked in; at 50 they are the three weights as given."""
+        tilt = 10 ** ((self.strength - 50) / 50)  # on either side, so that γ keeps its share
+        return self.content_weight / tilt, self.style_weight * tilt, self.total_variation_weight
+
+    def scales(self) -> list[tuple[int, int]]:
+        """(longest side in pixels, steps) of every scale, coarsest first; the last side is `size`."""
+        sides = [self.size]
+        while round(sides[0] / self.scale_factor) >= self.min_scale:
+            sides.insert(0, round(sides[0] / self.scale_factor))
+        return [(side, self.steps[min(index, len(self.steps) - 1)]) for index, side in enumerate(sides)]
+
+
+def _checked(knob: Field, value: Any) -> Any:
+    """`value` in the knob's own type, or a ValueError."""
+    if knob.type is str:
+        choices = knob.metadata["choices"]
+        if not isinstance(value, str) or (choices and value not in choices):
+            raise ValueError(f"{knob.name}: {value!r} should be {' or '.join(choices) or 'text'}")
+        return value
+    if knob.type == dict[str, float]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{knob.name}: {value!r} should be layer names with their weights")
+        return {str(layer): _number(knob, weight, float) for layer, weight in value.items()}
+    if knob.type in (int, float):
+        return _number(knob, value, knob.type)
+    if not isinstance(value, Sequence):
+        raise ValueError(f"{knob.name}: {value!r} should be a list of numbers")
+    return tuple(_number(knob, item, int if knob.type == tuple[int, ...] else float) for item in value)
+
+
+def _number(knob: Field, value: Any, kind: type) -> Any:
+    low, high = knob.metadata["low"], knob.metadata["high"]
+    whole = kind is float or (isinstance(value, Real) and value == value // 1)
+    if not isinstance(value, Real) or not whole or not low <= value <= high:
+        noun = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{knob.name}: {value!r} should be {noun} from {low:g} to {high:g}")
+    return kind(value)
