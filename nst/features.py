@@ -1,0 +1,138 @@
+"""VGG-19 (Simonyan and Zisserman 2015) as a function from image to {layer: activations}; which network, how precise."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from nst import weights
+from nst.settings import Settings
+from nst.weights import Weights, WeightsError
+
+Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
+
+CONVOLUTIONS = tuple(
+    f"block{block}_conv{index}" for block, count in enumerate((2, 2, 4, 4, 4), start=1) for index in range(1, count + 1)
+)
+
+
+class Network:
+    """The convolutions of a VGG-19, frozen: `network(image, layers)` gives the activations of the layers asked for.
+
+    Parameters `LAYER_head_kernel` and `LAYER_head_bias` are a 1×1 convolution through which that layer is seen (so the
+    compact network predicts VGG-19's channels); a layer without them is seen as it is.
+
+    Attributes:
+        name: "vgg19" or "compact".
+        reason: a sentence for a person on why it is this network.
+        precision: dtype of the arithmetic inside, "float32" or "bfloat16".
+        layers: names of the convolutions, first to deepest.
+    """
+
+    def __init__(
+        self, name: str, weights: Weights, *, pooling: str = "average", precision: str = "float32", reason: str = ""
+    ):
+        self.name, self.reason, self.precision = name, reason, precision
+        self._pool = tf.nn.max_pool2d if pooling == "max" else tf.nn.avg_pool2d
+        self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
+        self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
+        self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
+
+    def __call__(
+        self, image: tf.Tensor, layers: Collection[str], margin: int = 0, shift: Sequence[int] | tf.Tensor = (0, 0)
+    ) -> Features:
+        """Activations after the ReLU.
+
+        Args:
+            image: float32 (B, H, W, 3) RGB in [0, 1].
+            layers: names among `self.layers`; nothing after the deepest of them is computed.
+            margin: the picture is continued by its mirror image this many pixels on each side and the activations there
+                are cut away again: zeros outside the picture would count as style and paint bands along its border.
+            shift: (down, across), the pixels by which the picture is moved under the grid of the pooling.
+
+        Returns:
+            for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.
+        """
+        height, width = tf.shape(image)[1], tf.shape(image)[2]
+        x = tf.gather(image, _mirrored(height, margin, shift[0]), axis=1)
+        x = tf.gather(x, _mirrored(width, margin, shift[1]), axis=2)
+        x = tf.cast((x - self._mean) * self._scale, self.precision)
+        features: Features = {}
+        for layer in self.layers:
+            stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
+            if layer.endswith("conv1") and stride > 1:
+                x = self._pool(x, ksize=2, strides=2, padding="SAME")
+            x = self._convolve(_edged(x), layer)
+            if layer in layers:
+                seen = self._convolve(x, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else x
+                top, rows, columns = margin // stride, -(-height // stride), -(-width // stride)
+                features[layer] = seen[:, top : top + rows, top : top + columns]
+                if len(features) == len(layers):
+                    break
+        return features
+
+    def _convolve(self, x: tf.Tensor, layer: str) -> tf.Tensor:
+        kernel, bias = self._parameters[f"{layer}_kernel"], self._parameters[f"{layer}_bias"]
+        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides=1, padding="VALID"), bias))
+
+
+def load_network(settings: Settings) -> Network:
+    """The network that the settings ask for; where they leave it open, the one that suits this machine.
+
+    Raises:
+        WeightsError: the weights file named in the settings cannot be used.
+    """
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_fast_bfloat16() else "float32"
+    name, reason = choose_network(settings)
+    try:
+        source = weights.compact() if name == "compact" else _vgg19_weights(settings)
+    except WeightsError as error:
+        if settings.weights:
+            raise
+        name, source = "compact", weights.compact()
+        reason = f"{error}; the compact network in the package paints instead."
+    return Network(name, source, pooling=settings.pooling, precision=precision, reason=reason)
+
+
+def choose_network(settings: Settings) -> tuple[str, str]:
+    """("vgg19" or "compact", a sentence on why); `auto` never causes a download."""
+    if settings.weights:
+        return "vgg19", f"VGG-19 with the weights in {Path(settings.weights).name}."
+    if settings.network != "auto":
+        return settings.network, "As asked for."
+    if not Path(weights.KERAS_CACHE).expanduser().is_file():
+        return "compact", "The compact network in the package: VGG-19's weights are not on this machine."
+    if not tf.config.list_physical_devices("GPU"):
+        return "compact", "The compact network in the package: without a GPU, VGG-19 takes several times as long."
+    return "vgg19", "VGG-19: its weights and a GPU are at hand."
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether bfloat16 is quicker than float32 here: a GPU since Ampere, or an x86 CPU with AMX or AVX512-BF16."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:  # not Linux: no way to ask, and float32 is right everywhere
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def _vgg19_weights(settings: Settings) -> Weights:
+    return weights.read(settings.weights) if settings.weights else weights.imagenet()
+
+
+def _mirrored(side: tf.Tensor, margin: int, shift: int | tf.Tensor = 0) -> tf.Tensor:
+    """Indices 0 … side − 1, continued by their mirror image `margin` places on each side and moved by `shift`."""
+    position = tf.range(-margin, side + margin) - shift
+    period = tf.maximum(2 * (side - 1), 1)
+    phase = position % period
+    return tf.minimum(phase, period - phase)
+
+
+def _edged(x: tf.Tensor) -> tf.Tensor:
+    """(B, H, W, C) -> (B, H + 2, W + 2, C) with the outermost values repeated, where VGG-19 has zeros."""
+    x = tf.concat([x[:, :1], x, x[:, -1:]], axis=1)
+    return tf.concat([x[:, :, :1], x, x[:, :, -1:]], axis=2)

@@ -1,0 +1,147 @@
+"""Where a network's weights come from: the package, Keras' download, or a file in one of three formats.
+
+Every source ends in the same `Weights`, for RGB pictures; nothing is unpickled.
+"""
+
+import socket
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+COMPACT_FILE = Path(__file__).with_name("compact_vgg19.npz")
+KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, of 255: subtracted from each picture when VGG-19 was trained
+DOWNLOAD_PATIENCE = 10  # seconds without an answer
+
+
+class WeightsError(ValueError):
+    """Weights cannot be had; the message is one sentence for a person, with what would be right."""
+
+
+class Weights(NamedTuple):
+    """A network's parameters, and the input they expect: (image − mean) · scale with the image RGB in [0, 1]."""
+
+    parameters: Mapping[str, np.ndarray]  # "block1_conv1_kernel" (3, 3, in, out), "block1_conv1_bias" (out,), ...
+    mean: tuple[float, float, float]
+    scale: float
+
+
+def compact() -> Weights:
+    """The compact VGG-19 that comes with the package; its shape is whatever the file says."""
+    return Weights(_read_arrays(COMPACT_FILE), (0.485, 0.456, 0.406), 1 / 0.226)
+
+
+def imagenet() -> Weights:
+    """Keras' ImageNet weights, from its cache or by download.
+
+    Raises:
+        WeightsError: they are not in the cache and could not be downloaded.
+    """
+    import keras
+
+    patience = socket.getdefaulttimeout()
+    keras.utils.disable_interactive_logging()  # standard output belongs to the program that calls
+    try:
+        socket.setdefaulttimeout(DOWNLOAD_PATIENCE)  # Keras has none of its own
+        model = keras.applications.VGG19(include_top=False, weights="imagenet")
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        raise WeightsError("VGG-19's weights could not be downloaded from the internet") from error
+    finally:
+        socket.setdefaulttimeout(patience)
+    return _caffe_weights(_keras_parameters(model))
+
+
+def read(path: str | Path) -> Weights:
+    """VGG-19's weights from a file.
+
+    Args:
+        path: Keras `.h5` or `.weights.h5` (with or without the top), `.npz` with keys such as `block1_conv1_kernel` or
+            `conv1_1_W`, or MatConvNet's `imagenet-vgg-verydeep-19.mat`.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another format or another network.
+    """
+    path = Path(path)
+    readers = {".h5": _read_keras, ".npz": _read_npz, ".mat": _read_matconvnet}
+    if path.suffix not in readers:
+        raise WeightsError(f"weights: {path.name} should be a Keras .h5, a NumPy .npz or a MatConvNet .mat file")
+    if not path.is_file():
+        raise WeightsError(f"weights: there is no file {path}")
+    try:
+        weights = readers[path.suffix](path)
+        kernel = weights.parameters["block1_conv1_kernel"]
+    except Exception as error:  # each format's reader has its own ways to fail on a foreign or damaged file
+        raise WeightsError(f"weights: {path.name} does not hold the convolutions of a VGG-19") from error
+    if kernel.shape[:3] != (3, 3, 3):
+        raise WeightsError(f"weights: the first kernel in {path.name} is {kernel.shape}; VGG-19's is (3, 3, 3, 64)")
+    return weights
+
+
+def _caffe_weights(parameters: dict[str, np.ndarray]) -> Weights:
+    """VGG-19 was trained on pictures of range 255 in the order BGR; its first kernel is turned to RGB here."""
+    parameters["block1_conv1_kernel"] = parameters["block1_conv1_kernel"][:, :, ::-1]
+    return Weights(parameters, _unit(IMAGENET_MEAN), 255.0)
+
+
+def _unit(mean: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(value) / 255 for value in mean)
+    return red, green, blue
+
+
+def _keras_parameters(model: Any) -> dict[str, np.ndarray]:
+    layers = [layer for layer in model.layers if "_conv" in layer.name]
+    pairs = {layer.name: layer.get_weights() for layer in layers}
+    return {f"{name}_{part}": array for name, pair in pairs.items() for part, array in zip(("kernel", "bias"), pair)}
+
+
+def _read_keras(path: Path) -> Weights:
+    import keras
+
+    model = keras.applications.VGG19(include_top=False, weights=None)
+    try:
+        model.load_weights(path)
+    except ValueError:  # the file may hold the three dense layers as well
+        model = keras.applications.VGG19(include_top=True, weights=None)
+        model.load_weights(path)
+    return _caffe_weights(_keras_parameters(model))
+
+
+def _read_npz(path: Path) -> Weights:
+    arrays = _read_arrays(path)
+    return _caffe_weights({_keras_name(key): array for key, array in arrays.items()})
+
+
+def _read_matconvnet(path: Path) -> Weights:
+    """MatConvNet stores kernels (height, width, in, out) and has turned the first one to RGB already."""
+    import scipy.io
+
+    network = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
+    parameters = {}
+    for layer in network["layers"]:
+        if layer.name.startswith("conv"):
+            # Files from before 2015 have `filters` and `biases` where later ones have `weights`.
+            kernel, bias = layer.weights if hasattr(layer, "weights") else (layer.filters, layer.biases)
+            parameters[_keras_name(f"{layer.name}_W")] = kernel
+            parameters[_keras_name(f"{layer.name}_b")] = bias
+    normalization = network["meta"].normalization if "meta" in network else network["normalization"]
+    mean = np.asarray(normalization.averageImage, np.float64).reshape(-1, 3).mean(axis=0)
+    return Weights(parameters, _unit(mean), 255.0)
+
+
+def _keras_name(key: str) -> str:
+    """conv1_2_W -> block1_conv2_kernel; a name that is Keras' already stays."""
+    if not key.startswith("conv"):
+        return key
+    block, index, part = key.removeprefix("conv").split("_")
+    return f"block{block}_conv{index}_" + {"W": "kernel", "b": "bias"}[part]
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {key: arrays[key].astype(np.float32) for key in arrays.files}
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"weights: {path.name} is damaged or cut short") from error

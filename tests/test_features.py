@@ -1,0 +1,127 @@
+"""The network: layers, shapes, borders, precision, and which one is chosen."""
+
+import socket
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nst import features, weights
+from nst.features import CONVOLUTIONS, Network, choose_network, load_network
+from nst.settings import STYLE_LAYERS, Settings
+from nst.weights import WeightsError
+from tests import toy
+
+CHANNELS = dict(zip(STYLE_LAYERS, (64, 128, 256, 512, 512), strict=True))
+
+
+@pytest.fixture
+def no_internet(monkeypatch, tmp_path):
+    """No download, no cache: every look-up of a host fails at once."""
+
+    def refuse(*_args, **_kwargs):
+        raise socket.gaierror("no internet in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(weights, "KERAS_CACHE", str(tmp_path / "none.h5"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.src.utils.file_utils.config, "keras_home", lambda: str(tmp_path))
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_the_compact_network_has_vgg19s_layers_and_channels(pooling):
+    network = load_network(Settings(network="compact", pooling=pooling, precision="float32"))
+    assert network.layers == CONVOLUTIONS[:13]
+    activations = network(tf.constant(toy.picture(50, 70)), set(STYLE_LAYERS), margin=16)
+    for block, (layer, channels) in enumerate(CHANNELS.items()):
+        assert activations[layer].shape == (1, -(-50 // 2**block), -(-70 // 2**block), channels)
+        # Heads predict filters scaled to a mean of one; a smooth ramp excites some less, but none is dead or wild.
+        assert 0.05 < float(tf.reduce_mean(activations[layer])) < 5
+
+
+def test_vgg19_agrees_with_keras():
+    model = keras.applications.VGG19(include_top=False, weights=None)
+    network = Network("vgg19", weights._caffe_weights(weights._keras_parameters(model)), pooling="max")
+    assert network.layers == CONVOLUTIONS == tuple(layer.name for layer in model.layers if "_conv" in layer.name)
+    image = toy.picture(128, 128)
+    outputs = [model.get_layer(layer).output for layer in ("block1_conv1", "block3_conv2")]
+    expected = keras.Model(model.input, outputs)(keras.applications.vgg19.preprocess_input(255 * image.copy()))
+    ours = network(tf.constant(image), {"block1_conv1", "block3_conv2"})
+    # Away from the border, where Keras sees zeros: 1 pixel of block 1; up to 6 of block 3.
+    np.testing.assert_allclose(ours["block1_conv1"][:, 1:-1, 1:-1], expected[0][:, 1:-1, 1:-1], rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(ours["block3_conv2"][:, 6:-6, 6:-6], expected[1][:, 6:-6, 6:-6], rtol=1e-2, atol=1e-1)
+
+
+def test_nothing_after_the_deepest_layer_is_computed():
+    network = toy.network()
+    network._parameters["block1_conv2_kernel"] = None  # would fail if used
+    assert list(network(tf.constant(toy.picture(8, 8)), {"block1_conv1"})) == ["block1_conv1"]
+
+
+def test_a_flat_picture_has_no_border():
+    # Zeros outside the picture would make other activations at its edge.
+    network = load_network(Settings(network="compact", precision="float32"))
+    for layer, activations in network(tf.fill((1, 48, 64, 3), 0.6), set(STYLE_LAYERS)).items():
+        spread = tf.math.reduce_std(activations, axis=(1, 2)) / (tf.reduce_mean(activations) + 1e-6)
+        assert float(tf.reduce_max(spread)) < 1e-3, layer
+
+
+@pytest.mark.parametrize(("side", "margin"), [(1, 3), (2, 5), (5, 2), (4, 9)])
+def test_the_margin_is_the_mirror_image(side, margin):
+    expected = np.pad(np.arange(side), margin, mode="reflect") if side > 1 else np.zeros(side + 2 * margin)
+    np.testing.assert_array_equal(features._mirrored(tf.constant(side), margin), expected)
+
+
+def test_bfloat16_is_near_float32():
+    image = tf.constant(toy.picture(64, 64))
+    exact, rounded = (
+        load_network(Settings(network="compact", precision=precision))(image, {"block4_conv1"})["block4_conv1"]
+        for precision in ("float32", "bfloat16")
+    )
+    assert rounded.dtype == tf.bfloat16
+    error = tf.norm(tf.cast(rounded, tf.float32) - exact) / tf.norm(exact)
+    assert 0 < float(error) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("cached", "gpus", "name", "because"),
+    [
+        (False, [], "compact", "not on this machine"),
+        (False, ["GPU"], "compact", "not on this machine"),
+        (True, [], "compact", "without a GPU"),
+        (True, ["GPU"], "vgg19", "at hand"),
+    ],
+)
+def test_auto_chooses_and_says_why(monkeypatch, tmp_path, cached, gpus, name, because):
+    cache = tmp_path / "vgg19.h5"
+    if cached:
+        cache.touch()
+    monkeypatch.setattr(weights, "KERAS_CACHE", str(cache))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    chosen, reason = choose_network(Settings())
+    assert chosen == name and because in reason
+
+
+def test_a_weights_file_means_vgg19():
+    assert choose_network(Settings(weights="some/vgg.npz")) == ("vgg19", "VGG-19 with the weights in vgg.npz.")
+
+
+def test_a_failed_download_falls_to_the_compact_network_and_says_so(no_internet):
+    network = load_network(Settings(network="vgg19"))
+    assert network.name == "compact"
+    assert "could not be downloaded" in network.reason and "\n" not in network.reason
+
+
+def test_a_missing_weights_file_is_the_users_to_mend():
+    with pytest.raises(WeightsError, match=r"there is no file .*gone\.npz"):
+        load_network(Settings(weights="gone.npz"))
+
+
+@pytest.mark.parametrize(
+    ("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)], ids=["Turing", "Ampere", "Hopper"]
+)
+def test_bfloat16_on_gpus(monkeypatch, capability, fast):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
+    assert features.has_fast_bfloat16() is fast
