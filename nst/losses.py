@@ -1,0 +1,97 @@
+"""Content, style and total-variation losses: pure functions of tensors (Gatys, Ecker and Bethge 2015, section 2).
+
+To add a term: write it here, add it to the sum in `transfer.StyleTransfer._losses`, give it a weight in `settings`.
+"""
+
+import tensorflow as tf
+
+Statistics = tuple[tf.Tensor, ...]  # what is compared of a style layer: (Gram,) or (covariance, mean)
+
+
+def gram_matrix(features: tf.Tensor) -> tf.Tensor:
+    """Correlations between filter responses, averaged over positions (Gatys et al. 2015, eq. 3).
+
+    Args:
+        features: float (B, H, W, C) activations of one layer.
+
+    Returns:
+        float32 (B, C, C).  Divided by H·W, unlike the paper, so that pictures of different sizes compare.
+    """
+    rows = _positions(features)
+    product = tf.matmul(rows, rows, transpose_a=True)
+    return tf.cast(product, tf.float32) / tf.cast(tf.shape(rows)[1], tf.float32)
+
+
+def covariance(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Covariance and mean of the filter responses over positions: the Gram matrix taken apart.
+
+    Activations are never negative, so most of a Gram matrix's norm is the product of the means; with the means apart,
+    the strokes count.
+
+    Args:
+        features: float (B, H, W, C) activations of one layer.
+
+    Returns:
+        float32 covariance (B, C, C) and mean (B, C).
+    """
+    mean = tf.reduce_mean(tf.cast(features, tf.float32), axis=(1, 2))
+    # Centered before the product: in bfloat16, FᵀF/(HW) − μμᵀ would lose two of its three digits.
+    centered = features - tf.cast(mean, features.dtype)[:, tf.newaxis, tf.newaxis]
+    return gram_matrix(centered), mean
+
+
+def style_statistics(features: tf.Tensor, kind: str) -> Statistics:
+    """What is compared of a style layer, `kind` "covariance" or "gram"; each tensor of it blends linearly."""
+    return covariance(features) if kind == "covariance" else (gram_matrix(features),)
+
+
+def content_loss(features: tf.Tensor, target: tf.Tensor, normalization: str) -> tf.Tensor:
+    """How far the activations F of a layer are from the photo's, P.
+
+    Args:
+        features, target: float (B, H, W, C).
+        normalization: "relative": Σ(F−P)² / Σ(P−mean P)², a pure number; "paper": ½ Σ(F−P)² (eq. 1).
+
+    Returns:
+        float32 scalar.
+    """
+    features, target = tf.cast(features, tf.float32), tf.cast(target, tf.float32)
+    error = tf.reduce_sum(tf.square(features - target))
+    if normalization == "paper":
+        return error / 2
+    spread = target - tf.reduce_mean(target, axis=(1, 2), keepdims=True)
+    return error / (tf.reduce_sum(tf.square(spread)) + 1e-6)
+
+
+def style_loss(statistics: Statistics, target: Statistics, normalization: str) -> tf.Tensor:
+    """How far the style statistics of a layer are from the painting's.
+
+    Args:
+        statistics, target: from `style_statistics`, of the same kind.
+        normalization: "relative": Σ ‖A−Aₛ‖² / ‖Aₛ‖² over the statistics A, a pure number;
+            "paper": ‖G−Gₛ‖² / (4C²), eq. 4 with G divided by H·W already.
+
+    Returns:
+        float32 scalar.
+    """
+    errors = [tf.reduce_sum(tf.square(ours - theirs)) for ours, theirs in zip(statistics, target, strict=True)]
+    if normalization == "paper":
+        return errors[0] / (4 * tf.cast(tf.shape(target[0])[-1], tf.float32) ** 2)
+    return tf.add_n([error / (tf.reduce_sum(tf.square(theirs)) + 1e-6) for error, theirs in zip(errors, target)])
+
+
+def total_variation(image: tf.Tensor) -> tf.Tensor:
+    """Mean squared difference of neighboring pixels, down plus across; image float32 (B, H, W, 3) in [0, 1]."""
+    down, across = image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
+    # divide_no_nan: a picture one pixel high has no neighbors below.
+    return _mean_square(down) + _mean_square(across)
+
+
+def _mean_square(x: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(tf.reduce_sum(tf.square(x)), tf.cast(tf.size(x), tf.float32))
+
+
+def _positions(features: tf.Tensor) -> tf.Tensor:
+    """(B, H, W, C) -> (B, H·W, C)."""
+    shape = tf.shape(features)
+    return tf.reshape(features, (shape[0], -1, features.shape[-1]))

@@ -1,0 +1,232 @@
+"""The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nst import images
+from nst.features import Features, Network
+from nst.losses import Statistics, content_loss, style_loss, style_statistics, total_variation
+from nst.optimizers import Losses, Moments, Objective, adam
+from nst.settings import Settings
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture on the way, and where the run stands: plain values, no tensors."""
+
+    step: int  # steps done; 0 is the start picture
+    steps: int  # of the whole run
+    scale: int  # longest side of `image`, in pixels
+    image: np.ndarray  # uint8 (H, W, 3); smaller than the asked size until the last scale
+    losses: dict[str, float]  # "content", "style", "total_variation": J's terms without α, β, γ; "total": J
+    elapsed: float  # seconds since the run began
+    remaining: float  # seconds still to go, estimated
+
+
+class Targets(NamedTuple):
+    """What the image is compared with at one scale, when it lies shifted under the pooling grid by so much."""
+
+    shift: tf.Tensor  # (down, across), pixels
+    content: Features
+    style: dict[str, Statistics]
+
+
+class LossWeights(NamedTuple):
+    """α, β, γ and the layers' shares, as tensors: Python numbers would be compiled in, and each new value anew."""
+
+    content: tf.Tensor
+    style: tf.Tensor
+    total_variation: tf.Tensor
+    content_layers: dict[str, tf.Tensor]
+    style_layers: dict[str, tf.Tensor]
+
+
+class StyleTransfer:
+    """Repaints photos with one network.  Keep it: the step is compiled once and serves every later run."""
+
+    def __init__(self, network: Network):
+        self.network = network
+        self._compiled_step = tf.function(self._losses_and_gradient, reduce_retracing=True)
+
+    def stylize(
+        self, content: np.ndarray, styles: Sequence[np.ndarray], settings: Settings = Settings()
+    ) -> Iterator[Frame]:
+        """Repaint `content` in the manner of `styles`.
+
+        Args:
+            content: float32 (1, H, W, 3) RGB in [0, 1], of any size.
+            styles: one or more of the same; their statistics are blended by `settings.style_blend`.
+            settings: every knob of the run.
+
+        Yields:
+            First the start picture, then at most `settings.frames_per_second` a second, last the finished picture,
+            whose longest side is `settings.size`.
+
+        Raises:
+            ValueError: a layer that the network does not have, or a blend that does not fit the styles.
+            FloatingPointError: the loss is no longer a number; the frames so far are good.
+        """
+        self._check(len(styles), settings)
+        clock = _Clock(settings, content)
+        picture: np.ndarray | None = None
+        memory: Moments | None = None
+        for side, steps in settings.scales():
+            photo = images.resize(content, *images.fit(*content.shape[1:3], side))
+            objective = self._objective(photo, self._style_targets(styles, side, settings), settings)
+            if picture is None:
+                picture = _start(photo, styles[0], settings)
+                yield clock.frame(picture, objective(tf.constant(picture))[0])
+            else:
+                picture = _finer(picture, photo, settings.detail)
+            image, average = tf.constant(picture), tf.zeros_like(picture)
+            memory = memory and memory.resized(*photo.shape[1:3])
+            for step, iterate in enumerate(islice(adam(objective, image, memory, settings.learning_rate), steps), 1):
+                clock.tick(photo)
+                memory = iterate.memory
+                average = settings.averaging * average + (1 - settings.averaging) * iterate.image
+                # Reading a number waits for the device: otherwise steps pile up in its queue and pictures come late.
+                if not np.isfinite(iterate.losses["total"].numpy()):
+                    raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
+                if step == steps or clock.frame_is_due:
+                    picture = average.numpy() / (1 - settings.averaging**step)  # Adam's correction for the first steps
+                    if clock.frame_is_due:
+                        yield clock.frame(picture, iterate.losses)
+
+    def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
+        """The losses of an image of the photo's size and their gradient, under a grid shifted at random each time.
+
+        Pooling sees every second pixel alike, and what it does not see is painted as ripples; a moving grid sees all.
+        The photo's activations move with the grid: they are at hand for a few shifts.  The style's statistics do not.
+        """
+        random = np.random.default_rng((settings.seed, *photo.shape))
+        shifts = random.integers(-settings.jitter, settings.jitter + 1, (8, 2)) if settings.jitter else [(0, 0)]
+        layers, margin = set(settings.content_layers), settings.padding
+        targets = [
+            Targets(tf.constant(shift, tf.int32), self.network(tf.constant(photo), layers, margin, shift), style)
+            for shift in shifts
+        ]
+        constants = _loss_weights(settings), settings.style_statistics, settings.normalization, margin
+        return lambda image: self._compiled_step(image, targets[random.integers(len(targets))], *constants)
+
+    def _style_targets(self, styles: Sequence[np.ndarray], side: int, settings: Settings) -> dict[str, Statistics]:
+        """The styles' statistics at one scale, blended."""
+        shares = np.array(settings.style_blend or (1.0,) * len(styles))
+        shares = (shares / shares.sum()).tolist()
+        collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
+        for style in styles:
+            longest = min(round(side * settings.style_scale), max(style.shape[1:3]))  # a style is never enlarged
+            shrunk = tf.constant(images.resize(style, *images.fit(*style.shape[1:3], longest)))
+            for layer, features in self.network(shrunk, set(collected), settings.padding).items():
+                collected[layer].append(style_statistics(features, settings.style_statistics))
+        return {
+            layer: tuple(tf.add_n([share * part for share, part in zip(shares, parts)]) for parts in zip(*statistics))
+            for layer, statistics in collected.items()
+        }
+
+    def _losses_and_gradient(
+        self, image: tf.Tensor, targets: Targets, weights: LossWeights, statistics: str, normalization: str, margin: int
+    ) -> tuple[Losses, tf.Tensor]:
+        """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3)."""
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            features = self.network(image, {*targets.content, *targets.style}, margin, targets.shift)
+            content = tf.add_n(
+                [
+                    weights.content_layers[layer] * content_loss(features[layer], target, normalization)
+                    for layer, target in targets.content.items()
+                ]
+            )
+            style = tf.add_n(
+                [
+                    weights.style_layers[layer]
+                    * style_loss(style_statistics(features[layer], statistics), target, normalization)
+                    for layer, target in targets.style.items()
+                ]
+            )
+            variation = total_variation(image)
+            total = weights.content * content + weights.style * style + weights.total_variation * variation
+        losses = {"content": content, "style": style, "total_variation": variation, "total": total}
+        return losses, tape.gradient(total, image)
+
+    def _check(self, styles: int, settings: Settings) -> None:
+        for field, layers in (("content_layers", settings.content_layers), ("style_layers", settings.style_layers)):
+            if unknown := set(layers) - set(self.network.layers):
+                known = f"{self.network.layers[0]} … {self.network.layers[-1]}"
+                raise ValueError(f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}")
+        blend = settings.style_blend or (1.0,) * styles
+        if len(blend) != styles or sum(blend) <= 0:
+            raise ValueError(f"style_blend: {settings.style_blend} should be {styles} numbers, not all 0: one a style")
+
+
+class _Clock:
+    """Counts steps, tells when a frame is due and guesses the time left: a step's cost grows with its pixels."""
+
+    def __init__(self, settings: Settings, content: np.ndarray):
+        scales = [(images.fit(*content.shape[1:3], side), steps) for side, steps in settings.scales()]
+        self.steps = sum(steps for _, steps in scales)
+        self.step = 0
+        self._work = sum(height * width * steps for (height, width), steps in scales)
+        self._done = 0
+        self._began = time.monotonic()
+        self._interval = 1 / settings.frames_per_second
+        self._next_frame = self._began
+
+    def tick(self, photo: np.ndarray) -> None:
+        self.step += 1
+        self._done += photo.shape[1] * photo.shape[2]
+
+    @property
+    def frame_is_due(self) -> bool:
+        return self.step == self.steps or time.monotonic() >= self._next_frame
+
+    def frame(self, picture: np.ndarray, losses: Losses) -> Frame:
+        now = time.monotonic()
+        self._next_frame = now + self._interval
+        elapsed = now - self._began
+        return Frame(
+            step=self.step,
+            steps=self.steps,
+            scale=max(picture.shape[1:3]),
+            image=images.to_uint8(picture),
+            losses={name: float(loss) for name, loss in losses.items()},
+            elapsed=elapsed,
+            remaining=elapsed * (self._work - self._done) / max(self._done, 1) if self.step else 0.0,
+        )
+
+
+def _start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:
+    """The picture to start from, of the photo's size: float32 (1, H, W, 3) in [0, 1]."""
+    noise = np.random.default_rng(settings.seed).random(photo.shape, np.float32)
+    ratio = np.float32(settings.noise_ratio)
+    return {
+        "content": lambda: photo,
+        "noise": lambda: noise,
+        "style": lambda: images.resize(style, *photo.shape[1:3]),
+        "mix": lambda: ratio * noise + (1 - ratio) * photo,
+    }[settings.init]()
+
+
+def _finer(picture: np.ndarray, photo: np.ndarray, detail: float) -> np.ndarray:
+    """`picture` enlarged to the photo's size, with `detail` of what the photo shows only at this size.
+
+    Without it an enlarged picture is blurred, and the optimizer fills the blur with ripples instead of strokes.
+    """
+    size = photo.shape[1:3]
+    blurred = images.resize(images.resize(photo, *picture.shape[1:3]), *size)
+    return np.clip(images.resize(picture, *size) + detail * (photo - blurred), 0, 1).astype(np.float32)
+
+
+def _loss_weights(settings: Settings) -> LossWeights:
+    content, style, variation = (tf.constant(weight, tf.float32) for weight in settings.loss_weights)
+    return LossWeights(content, style, variation, _shares(settings.content_layers), _shares(settings.style_layers))
+
+
+def _shares(layers: dict[str, float]) -> dict[str, tf.Tensor]:
+    """Layer weights scaled to sum to 1."""
+    return {layer: tf.constant(weight / sum(layers.values()), tf.float32) for layer, weight in layers.items()}

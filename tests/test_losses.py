@@ -1,0 +1,82 @@
+"""The formulas, against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nst.losses import content_loss, covariance, gram_matrix, style_loss, style_statistics, total_variation
+
+# Four positions, two filters: F = [[1, 0], [1, 2], [3, 0], [3, 2]].
+FEATURES = tf.constant([[[[1.0, 0.0], [1.0, 2.0]], [[3.0, 0.0], [3.0, 2.0]]]])
+
+
+def test_gram_matrix():
+    # FᵀF = [[1+1+9+9, 2+6], [2+6, 4+4]] = [[20, 8], [8, 8]], over 4 positions.
+    np.testing.assert_allclose(gram_matrix(FEATURES), [[[5, 2], [2, 2]]])
+
+
+def test_covariance_is_the_gram_matrix_without_the_means():
+    matrix, mean = covariance(FEATURES)
+    np.testing.assert_allclose(mean, [[2, 1]])
+    np.testing.assert_allclose(matrix, [[[1, 0], [0, 1]]])  # [[5, 2], [2, 2]] − [2, 1]ᵀ[2, 1]
+
+
+def test_statistics_do_not_depend_on_the_size_of_the_picture():
+    tiled = tf.tile(FEATURES, (1, 3, 5, 1))
+    for kind in ("gram", "covariance"):
+        for one, many in zip(style_statistics(FEATURES, kind), style_statistics(tiled, kind), strict=True):
+            np.testing.assert_allclose(one, many, rtol=1e-6)
+
+
+def test_content_loss():
+    target = FEATURES + 1.0  # eight activations, each off by 1
+    assert float(content_loss(FEATURES, target, "paper")) == 4  # ½ · 8
+    # Spread of the target about its means (3, 2): first filter 4 · 1, second 4 · 1.
+    assert float(content_loss(FEATURES, target, "relative")) == pytest.approx(8 / 8)
+
+
+def test_style_loss_of_the_paper():
+    # G = [[5, 2], [2, 2]] against 0: ‖G‖² = 25 + 4 + 4 + 4 = 37; over 4 C² = 16.  With raw Gram matrices (4 · G) and
+    # the paper's 1 / (4 C² (HW)²) it is the same: 37 · 16 / (16 · 16).
+    statistics = style_statistics(FEATURES, "gram")
+    nothing = (tf.zeros((1, 2, 2)),)
+    assert float(style_loss(statistics, nothing, "paper")) == pytest.approx(37 / 16)
+
+
+def test_relative_style_losses():
+    doubled = style_statistics(2 * FEATURES, "gram")  # 4 G: ‖G − 4G‖² / ‖4G‖² = 9 / 16
+    assert float(style_loss(style_statistics(FEATURES, "gram"), doubled, "relative")) == pytest.approx(9 / 16)
+    doubled = style_statistics(2 * FEATURES, "covariance")  # (1 − 4)² / 4² of Σ and (1 − 2)² / 2² of μ
+    ours = style_statistics(FEATURES, "covariance")
+    assert float(style_loss(ours, doubled, "relative")) == pytest.approx(9 / 16 + 1 / 4)
+
+
+def test_losses_are_zero_at_the_target():
+    for kind in ("gram", "covariance"):
+        statistics = style_statistics(FEATURES, kind)
+        assert float(style_loss(statistics, statistics, "relative")) == 0
+    assert float(content_loss(FEATURES, FEATURES, "relative")) == 0
+
+
+def test_a_flat_target_is_no_division_by_zero():
+    flat = tf.ones((1, 2, 2, 2))
+    nothing = style_statistics(tf.zeros((1, 2, 2, 2)), "covariance")
+    assert np.isfinite(content_loss(FEATURES, flat, "relative"))
+    assert np.isfinite(style_loss(style_statistics(FEATURES, "covariance"), nothing, "relative"))
+
+
+def test_total_variation_of_a_checkerboard():
+    board = np.indices((4, 6)).sum(axis=0) % 2  # every neighbor differs by 1, in each direction
+    assert float(total_variation(tf.constant(np.stack([board] * 3, -1)[None], tf.float32))) == pytest.approx(2)
+
+
+def test_total_variation_of_one_row():
+    row = tf.constant([[[[0.0] * 3, [1.0] * 3, [0.0] * 3]]])
+    assert float(total_variation(row)) == pytest.approx(1)
+
+
+def test_covariance_in_bfloat16_keeps_its_digits():
+    random = np.random.default_rng(0)
+    features = tf.constant(random.random((1, 40, 50, 16)) + 3.0, tf.float32)  # means large beside the spread
+    exact, rounded = covariance(features)[0], covariance(tf.cast(features, tf.bfloat16))[0]
+    assert tf.norm(exact - rounded) / tf.norm(exact) < 0.02
