@@ -14,6 +14,7 @@ written in thousandths of it, "x,y x,y ...", y downward.
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -147,8 +148,8 @@ MOON = np.array([0.908, 0.138])
 WHIRL = np.array([0.688, 0.372])  # the smaller one; the great whirl is drawn by hand, above
 UMBER = "22,150 65,193 105,212;395,166 450,156 495,164;655,302 690,290 728,302;735,395 752,365 746,340"
 HILLS = {  # palette: its crest, then the lines its brush follows; far to near
-    "hill": "0,570 30,562 60,576 100,585 150,572 250,590 370,588 400,566 430,548 455,545 478,556 492,560 520,546 560,526 "
-    "600,507 640,496 670,496 702,506 735,530 800,600;0,600 60,590 150,600;400,590 450,565 500,580;"
+    "hill": "0,570 30,562 60,576 100,585 150,572 250,590 370,588 400,566 430,548 455,545 478,556 492,560 520,546 "
+    "560,526 600,507 640,496 670,496 702,506 735,530 800,600;0,600 60,590 150,600;400,590 450,565 500,580;"
     "520,580 590,545 650,520 700,525",
     "ridge": "700,534 740,522 775,513 805,492 835,484 862,474 876,446 905,442 920,430 910,416 930,408 965,401 1000,406;"
     "740,530 830,500 900,470 1000,440;900,480 930,430 950,420;960,480 985,420 1000,400",
@@ -236,7 +237,7 @@ def curve(text: str, spacing: float = 0.01) -> np.ndarray:
 
 
 def spiral(center, radius: float, first: float = 0.0, turns: float = 1.0, shrink: float = 0.0) -> np.ndarray:
-    """(N, 2) points clockwise around a center, angles in whole turns, the radius shrinking by a part: a circle, an arc."""
+    """(N, 2) points clockwise around a center: a circle, an arc; angles in turns, the radius shrinking by a part."""
     turn = np.linspace(0, turns, 60)[:, None]
     reach = radius * (1 - shrink * turn / turns)
     angle = 2 * np.pi * (first + turn)
@@ -288,12 +289,13 @@ class Canvas:
         thickness = random.uniform(90, 190, (count, BRISTLES, 1)) + 130 * np.abs(ACROSS)[:, None]  # ridges at the sides
         inks = np.concatenate([colors[:, None] + shade, thickness], axis=-1).clip(0, 255).tolist()
         shadows = ((paths[:, 1:-1] + 0.0005) * self.scale).reshape(count, -1).tolist()
+        pixel: Any = self.image.getpixel
         darks = np.concatenate([colors * 0.62, np.full((count, 1), 60)], axis=1).clip(0, 255).astype(int).tolist()
         wet = (0.75 * random.random((count, BRISTLES)) ** 3).tolist()
         right, bottom = self.image.size[0] - 1, self.image.size[1] - 1
         for i, pixels in enumerate((widths * self.scale).tolist()):
             x, y = bristles[i][BRISTLES // 2][:2]
-            below = self.image.getpixel((min(max(x, 0), right), min(max(y, 0), bottom)))
+            below = pixel((min(max(x, 0), right), min(max(y, 0), bottom)))
             draw.line(shadows[i], tuple(darks[i]), max(1, round(pixels)))
             used = range(BRISTLES) if pixels > BRISTLES else (1, 5) if pixels > 2 else (3,)  # none finer than a pixel
             for k in used:  # each bristle drags along some of the wet paint that it was set down in
@@ -448,7 +450,7 @@ def moon(canvas: Canvas) -> None:
 
 
 def trees(canvas: Canvas, rows: list[tuple[str, str]]) -> None:
-    """Paints rows of round trees, (palette, "x,y,radius ..."): comma strokes curling over a dark ball, lighter on top."""
+    """Paints rows of round trees, (palette, "x,y,radius ..."): commas curling over a dark ball, lighter on top."""
     random = canvas.random
     for palette, (x, y, radius) in [(palette, place) for palette, text in rows for place in numbers(text)]:
         canvas.block(spiral((x, y), radius), palette)
@@ -480,8 +482,8 @@ def sky(canvas: Canvas) -> None:
     guides = [(palette, curve(text)) for palette, text in SKY]
     guides += [("pale", spiral(WHIRL, 0.050, 0.45, 1.6, 0.9)), ("blue", spiral(WHIRL, 0.045, 0.0, 1.2, 0.9))]
     guides += [("blue", spiral(MOON, radius)) for radius in (0.06, 0.1, 0.145, 0.16)]
-    stars = [(*numbers(place)[0], *rings.split(maxsplit=1)) for place, rings in STARS.items()]
-    guides += [("blue", spiral((x, y), radius * part)) for x, y, radius, *_ in stars for part in (0.5, 1.0)]
+    stars = [(*numbers(place)[0].tolist(), rings) for place, rings in STARS.items()]
+    guides += [("blue", spiral((x, y), radius * part)) for x, y, radius, _ in stars for part in (0.5, 1.0)]
     flow, frame = Flow(guides), numbers("-10,-10 1010,-10 1010,620 -10,620")
     fill(canvas, frame, flow, 0.060, 0.0110, 2.0, tint=0.62)
     fill(canvas, frame, flow, 0.040, 0.0058, 1.35)
@@ -489,8 +491,8 @@ def sky(canvas: Canvas) -> None:
     fill(canvas, frame, flow, 0.034, 0.0030, 0.25)
     for text in UMBER.split(";"):
         trace(canvas, curve(text), 0.0045, "earth", 0.045)
-    for x, y, radius, heart, rings in stars:
-        star(canvas, x, y, radius, heart, rings)
+    for x, y, radius, rings in stars:
+        star(canvas, x, y, radius, *rings.split(maxsplit=1))
     moon(canvas)
 
 

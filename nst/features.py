@@ -1,6 +1,6 @@
 """VGG-19 (Simonyan and Zisserman 2015) as a function from image to {layer: activations}; which network, how precise."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import tensorflow as tf
@@ -38,9 +38,7 @@ class Network:
         self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
         self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
 
-    def __call__(
-        self, image: tf.Tensor, layers: Collection[str], margin: int = 0, shift: Sequence[int] | tf.Tensor = (0, 0)
-    ) -> Features:
+    def __call__(self, image: tf.Tensor, layers: Collection[str], margin: int = 0) -> Features:
         """Activations after the ReLU.
 
         Args:
@@ -48,14 +46,12 @@ class Network:
             layers: names among `self.layers`; nothing after the deepest of them is computed.
             margin: the picture is continued by its mirror image this many pixels on each side and the activations there
                 are cut away again: zeros outside the picture would count as style and paint bands along its border.
-            shift: (down, across), the pixels by which the picture is moved under the grid of the pooling.
 
         Returns:
             for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
-        x = tf.gather(image, _mirrored(height, margin, shift[0]), axis=1)
-        x = tf.gather(x, _mirrored(width, margin, shift[1]), axis=2)
+        x = tf.gather(tf.gather(image, _mirrored(height, margin), axis=1), _mirrored(width, margin), axis=2)
         x = tf.cast((x - self._mean) * self._scale, self.precision)
         features: Features = {}
         for layer in self.layers:
@@ -124,9 +120,9 @@ def _vgg19_weights(settings: Settings) -> Weights:
     return weights.read(settings.weights) if settings.weights else weights.imagenet()
 
 
-def _mirrored(side: tf.Tensor, margin: int, shift: int | tf.Tensor = 0) -> tf.Tensor:
-    """Indices 0 … side − 1, continued by their mirror image `margin` places on each side and moved by `shift`."""
-    position = tf.range(-margin, side + margin) - shift
+def _mirrored(side: tf.Tensor, margin: int) -> tf.Tensor:
+    """Indices 0 … side − 1, continued by their mirror image `margin` places on each side, however small the side."""
+    position = tf.range(-margin, side + margin)
     period = tf.maximum(2 * (side - 1), 1)
     phase = position % period
     return tf.minimum(phase, period - phase)

@@ -81,7 +81,7 @@ def load(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_sid
             image = given if isinstance(given, Image.Image) else _open(given, name)
             _check_size(image, name)
             if longest_side and image is not given:
-                # Lets a JPEG be decoded at 1/2, 1/4 or 1/8; twice the asked size leaves the filtering to Lanczos.
+                # Lets a JPEG be decoded at 1/2, 1/4 or 1/8; twice the asked size leaves the filtering to `_resized`.
                 height, width = fit(image.height, image.width, 2 * longest_side)
                 image.draft(None, (width, height))
             return _pixels(image, longest_side)
@@ -101,13 +101,13 @@ def fit(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resample with an antialiasing Lanczos filter, smaller or larger.
+    """Resample with an antialiasing bicubic filter, smaller or larger.
 
     Args:
         image: float (1, H, W, 3) in [0, 1].
 
     Returns:
-        float32 (1, height, width, 3) in [0, 1]; Lanczos overshoots at edges and is clipped.
+        float32 (1, height, width, 3) in [0, 1]; bicubic overshoots at edges and is clipped.
     """
     planes = np.ascontiguousarray(np.moveaxis(image[0], -1, 0), dtype=np.float32)
     resized = [_resized(Image.fromarray(plane), height, width) for plane in planes]
@@ -117,6 +117,13 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """float (1, H, W, 3) in [0, 1] -> uint8 (H, W, 3), rounded; what lies outside is clipped, NaN is black."""
     return (np.nan_to_num(np.clip(image[0], 0, 1)) * 255 + 0.5).astype(np.uint8)
+
+
+def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 (H, W, 3) at another size; the very same pixels if it has that size already."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return to_uint8(resize(pixels[np.newaxis] / np.float32(255), height, width))
 
 
 def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
@@ -290,5 +297,6 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
+    # Bicubic: Lanczos rings at edges, and painting makes ripples of it.
     # Reducing by a whole factor first, but never nearer than threefold, is three times as fast and looks the same.
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)

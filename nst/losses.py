@@ -5,6 +5,8 @@ To add a term: write it here, add it to the sum in `transfer.StyleTransfer._loss
 
 import tensorflow as tf
 
+TINY = 1e-6  # keeps a flat target from dividing by zero, and the root's slope finite
+
 Statistics = tuple[tf.Tensor, ...]  # what is compared of a style layer: (Gram,) or (covariance, mean)
 
 
@@ -60,7 +62,7 @@ def content_loss(features: tf.Tensor, target: tf.Tensor, normalization: str) -> 
     if normalization == "paper":
         return error / 2
     spread = target - tf.reduce_mean(target, axis=(1, 2), keepdims=True)
-    return error / (tf.reduce_sum(tf.square(spread)) + 1e-6)
+    return error / (tf.reduce_sum(tf.square(spread)) + TINY)
 
 
 def style_loss(statistics: Statistics, target: Statistics, normalization: str) -> tf.Tensor:
@@ -68,7 +70,8 @@ def style_loss(statistics: Statistics, target: Statistics, normalization: str) -
 
     Args:
         statistics, target: from `style_statistics`, of the same kind.
-        normalization: "relative": Σ ‖A−Aₛ‖² / ‖Aₛ‖² over the statistics A, a pure number;
+        normalization: "relative": √ Σ ‖A−Aₛ‖² / ‖Aₛ‖² over the statistics A, a pure number.  Its root is taken, unlike
+            anywhere in the paper: a squared error hardly pulls once it is small, and the last tenth makes the strokes.
             "paper": ‖G−Gₛ‖² / (4C²), eq. 4 with G divided by H·W already.
 
     Returns:
@@ -77,7 +80,8 @@ def style_loss(statistics: Statistics, target: Statistics, normalization: str) -
     errors = [tf.reduce_sum(tf.square(ours - theirs)) for ours, theirs in zip(statistics, target, strict=True)]
     if normalization == "paper":
         return errors[0] / (4 * tf.cast(tf.shape(target[0])[-1], tf.float32) ** 2)
-    return tf.add_n([error / (tf.reduce_sum(tf.square(theirs)) + 1e-6) for error, theirs in zip(errors, target)])
+    squared = [error / (tf.reduce_sum(tf.square(theirs)) + TINY) for error, theirs in zip(errors, target)]
+    return tf.sqrt(tf.add_n(squared) + TINY)
 
 
 def total_variation(image: tf.Tensor) -> tf.Tensor:

@@ -60,5 +60,5 @@ def _adam_step(
     steps = memory.steps + 1
     first = beta1 * memory.first + (1 - beta1) * gradient
     second = beta2 * memory.second + (1 - beta2) * tf.square(gradient)
-    direction = (first / (1 - beta1**steps)) / (tf.sqrt(second / (1 - beta2**steps)) + epsilon)
+    direction = first / (1 - tf.pow(beta1, steps)) / (tf.sqrt(second / (1 - tf.pow(beta2, steps))) + epsilon)
     return tf.clip_by_value(image - learning_rate * direction, 0, 1), Moments(first, second, steps)

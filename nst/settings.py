@@ -65,7 +65,6 @@ class Settings:
     learning_rate: float = _knob(0.02, "Adam's step, in units of the [0, 1] image", 1e-5, 1)
     averaging: float = _knob(0.97, "decay of the running average of iterates that is shown; 0: the last one", 0, 0.9999)
     padding: int = _knob(16, "pixels by which the picture is mirrored outward before the network", 0, 256)
-    jitter: int = _knob(8, "pixels by which the network's pooling grid moves at random from step to step", 0, 64)
     frames_per_second: float = _knob(4.0, "at most this many intermediate pictures a second", 0.01, 60)
 
     def __post_init__(self) -> None:
@@ -116,5 +115,5 @@ def _number(knob: Field, value: Any, kind: type) -> Any:
     whole = kind is float or (isinstance(value, Real) and value == value // 1)
     if not isinstance(value, Real) or not whole or not low <= value <= high:
         noun = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{knob.name}: {value!r} should be {noun} from {low:g} to {high:g}")
+        raise ValueError(f"{knob.name}: {value!r} should be {noun} from {low:.10g} to {high:.10g}")
     return kind(value)

@@ -13,6 +13,36 @@ from nst.images import ImageError
 
 SUFFIXES = (".mp4", ".webp", ".gif")
 HOLD = 2.0  # seconds that the last frame stays
+FILM_FRAMES = 240
+FILM_SIDE = 768  # pixels: a .webp or .gif is in memory as a whole when it is written
+
+
+class Film:
+    """The last picture of a run and every nth one before, as JPEG; n doubles whenever FILM_FRAMES are kept."""
+
+    def __init__(self):
+        self._kept: list[bytes] = []
+        self._last: np.ndarray | None = None
+        self._passed, self._every = 0, 1
+
+    def append(self, pixels: np.ndarray) -> None:
+        """Add uint8 (H, W, 3) of any size."""
+        # What is smaller than MIN_SIDE could not be read back.
+        if self._last is not None and min(self._last.shape[:2]) >= images.MIN_SIDE:
+            if self._passed % self._every == 0:
+                self._kept.append(images.encode_jpeg(self._last, quality=92))
+            self._passed += 1
+        if len(self._kept) == FILM_FRAMES:
+            self._kept, self._every = self._kept[::2], 2 * self._every
+        self._last = pixels
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write what was added, reduced to FILM_SIDE; raises as the function `write`."""
+        if self._last is None:
+            raise ValueError("a film needs at least one picture")
+        height, width, _ = self._last.shape
+        last = images.rescale(self._last, *images.fit(height, width, min(FILM_SIDE, max(height, width))))
+        write([*(images.to_uint8(images.load(jpeg, FILM_SIDE)) for jpeg in self._kept), last], path)
 
 
 def check_writable(path: str | os.PathLike) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -30,9 +30,8 @@ class Frame:
 
 
 class Targets(NamedTuple):
-    """What the image is compared with at one scale, when it lies shifted under the pooling grid by so much."""
+    """What the image is compared with at one scale."""
 
-    shift: tf.Tensor  # (down, across), pixels
     content: Features
     style: dict[str, Statistics]
 
@@ -71,13 +70,14 @@ class StyleTransfer:
         Raises:
             ValueError: a layer that the network does not have, or a blend that does not fit the styles.
             FloatingPointError: the loss is no longer a number; the frames so far are good.
+            MemoryError: a scale does not fit; the frames so far are good.
         """
         self._check(len(styles), settings)
         clock = _Clock(settings, content)
         picture: np.ndarray | None = None
         memory: Moments | None = None
         for side, steps in settings.scales():
-            photo = images.resize(content, *images.fit(*content.shape[1:3], side))
+            photo = _scaled(content, side)
             objective = self._objective(photo, self._style_targets(styles, side, settings), settings)
             if picture is None:
                 picture = _start(photo, styles[0], settings)
@@ -99,20 +99,19 @@ class StyleTransfer:
                         yield clock.frame(picture, iterate.losses)
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
-        """The losses of an image of the photo's size and their gradient, under a grid shifted at random each time.
-
-        Pooling sees every second pixel alike, and what it does not see is painted as ripples; a moving grid sees all.
-        The photo's activations move with the grid: they are at hand for a few shifts.  The style's statistics do not.
-        """
-        random = np.random.default_rng((settings.seed, *photo.shape))
-        shifts = random.integers(-settings.jitter, settings.jitter + 1, (8, 2)) if settings.jitter else [(0, 0)]
+        """The losses of an image of the photo's size, and their gradient."""
         layers, margin = set(settings.content_layers), settings.padding
-        targets = [
-            Targets(tf.constant(shift, tf.int32), self.network(tf.constant(photo), layers, margin, shift), style)
-            for shift in shifts
-        ]
-        constants = _loss_weights(settings), settings.style_statistics, settings.normalization, margin
-        return lambda image: self._compiled_step(image, targets[random.integers(len(targets))], *constants)
+        targets = Targets(self.network(tf.constant(photo), layers, margin), style)
+        weights = _loss_weights(settings)
+        kinds = settings.style_statistics, settings.normalization
+
+        def objective(image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
+            try:
+                return self._compiled_step(image, targets, weights, *kinds, margin)
+            except tf.errors.ResourceExhaustedError as error:
+                raise MemoryError(f"{max(photo.shape)} pixels are too many for this machine's memory.") from error
+
+        return objective
 
     def _style_targets(self, styles: Sequence[np.ndarray], side: int, settings: Settings) -> dict[str, Statistics]:
         """The styles' statistics at one scale, blended."""
@@ -121,8 +120,8 @@ class StyleTransfer:
         collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
         for style in styles:
             longest = min(round(side * settings.style_scale), max(style.shape[1:3]))  # a style is never enlarged
-            shrunk = tf.constant(images.resize(style, *images.fit(*style.shape[1:3], longest)))
-            for layer, features in self.network(shrunk, set(collected), settings.padding).items():
+            shrunk = _scaled(style, longest)
+            for layer, features in self.network(tf.constant(shrunk), set(collected), settings.padding).items():
                 collected[layer].append(style_statistics(features, settings.style_statistics))
         return {
             layer: tuple(tf.add_n([share * part for share, part in zip(shares, parts)]) for parts in zip(*statistics))
@@ -135,7 +134,7 @@ class StyleTransfer:
         """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3)."""
         with tf.GradientTape() as tape:
             tape.watch(image)
-            features = self.network(image, {*targets.content, *targets.style}, margin, targets.shift)
+            features = self.network(image, {*targets.content, *targets.style}, margin)
             content = tf.add_n(
                 [
                     weights.content_layers[layer] * content_loss(features[layer], target, normalization)
@@ -152,7 +151,8 @@ class StyleTransfer:
             variation = total_variation(image)
             total = weights.content * content + weights.style * style + weights.total_variation * variation
         losses = {"content": content, "style": style, "total_variation": variation, "total": total}
-        return losses, tape.gradient(total, image)
+        gradient: Any = tape.gradient(total, image)
+        return losses, gradient
 
     def _check(self, styles: int, settings: Settings) -> None:
         for field, layers in (("content_layers", settings.content_layers), ("style_layers", settings.style_layers)):
@@ -161,43 +161,55 @@ class StyleTransfer:
                 raise ValueError(f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}")
         blend = settings.style_blend or (1.0,) * styles
         if len(blend) != styles or sum(blend) <= 0:
-            raise ValueError(f"style_blend: {settings.style_blend} should be {styles} numbers, not all 0: one a style")
+            raise ValueError(
+                f"style_blend: {settings.style_blend} should have one number for each style, {styles} in all"
+            )
 
 
 class _Clock:
     """Counts steps, tells when a frame is due and guesses the time left: a step's cost grows with its pixels."""
 
     def __init__(self, settings: Settings, content: np.ndarray):
-        scales = [(images.fit(*content.shape[1:3], side), steps) for side, steps in settings.scales()]
+        _, height, width, _ = content.shape
+        scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
         self.steps = sum(steps for _, steps in scales)
         self.step = 0
         self._work = sum(height * width * steps for (height, width), steps in scales)
-        self._done = 0
-        self._began = time.monotonic()
+        self._done, self._done_first = 0, 0  # pixels times steps: so far, and in the first step
+        self._began = self._first_step = self._next_frame = time.monotonic()
         self._interval = 1 / settings.frames_per_second
-        self._next_frame = self._began
 
     def tick(self, photo: np.ndarray) -> None:
+        """One step of an image of the photo's size is done."""
         self.step += 1
         self._done += photo.shape[1] * photo.shape[2]
+        if self.step == 1:  # it may have waited for the compiler, and says little about the others
+            self._first_step, self._done_first = time.monotonic(), self._done
 
     @property
     def frame_is_due(self) -> bool:
         return self.step == self.steps or time.monotonic() >= self._next_frame
 
     def frame(self, picture: np.ndarray, losses: Losses) -> Frame:
+        """The picture, float (1, H, W, 3), as a frame at this moment."""
         now = time.monotonic()
         self._next_frame = now + self._interval
-        elapsed = now - self._began
+        pace = (now - self._first_step) / max(self._done - self._done_first, 1)  # seconds for a pixel
         return Frame(
             step=self.step,
             steps=self.steps,
             scale=max(picture.shape[1:3]),
             image=images.to_uint8(picture),
             losses={name: float(loss) for name, loss in losses.items()},
-            elapsed=elapsed,
-            remaining=elapsed * (self._work - self._done) / max(self._done, 1) if self.step else 0.0,
+            elapsed=now - self._began,
+            remaining=pace * (self._work - self._done) if self.step > 1 else 0.0,
         )
+
+
+def _scaled(image: np.ndarray, side: int) -> np.ndarray:
+    """The image with its longest side `side` pixels."""
+    _, height, width, _ = image.shape
+    return images.resize(image, *images.fit(height, width, side))
 
 
 def _start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:

@@ -100,11 +100,11 @@ def _keras_parameters(model: Any) -> dict[str, np.ndarray]:
 def _read_keras(path: Path) -> Weights:
     import keras
 
-    model = keras.applications.VGG19(include_top=False, weights=None)
+    model = keras.applications.VGG19(include_top=False, weights=None)  # pyright: ignore[reportArgumentType]
     try:
         model.load_weights(path)
     except ValueError:  # the file may hold the three dense layers as well
-        model = keras.applications.VGG19(include_top=True, weights=None)
+        model = keras.applications.VGG19(include_top=True, weights=None)  # pyright: ignore[reportArgumentType]
         model.load_weights(path)
     return _caffe_weights(_keras_parameters(model))
 

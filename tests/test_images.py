@@ -499,7 +499,7 @@ def test_resize_keeps_a_flat_color_and_the_range(height, width):
     assert resized.shape == (1, height, width, 3)
     assert colored(resized, (0.25, 0.5, 1), 1e-5)
     noise = np.random.default_rng(0).integers(0, 2, (1, 64, 64, 3)).astype(np.float32)
-    assert_is_image(images.resize(noise, height, width))  # edges of 0 and 1 make Lanczos overshoot
+    assert_is_image(images.resize(noise, height, width))  # edges of 0 and 1 make the filter overshoot
 
 
 def test_resize_is_antialiased():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from nst import images
-from nst.transfer import StyleTransfer
+from nst.transfer import StyleTransfer, _Clock
 from tests import toy
 
 CONTENT, STYLE = toy.picture(40, 64), toy.picture(50, 45, seed=1)
@@ -59,7 +59,6 @@ def test_gradient_against_finite_differences(transfer, statistics, normalization
         content_weight=1,
         style_statistics=statistics,
         normalization=normalization,
-        jitter=0,  # a moving grid would be another function each time
     )
     photo = images.resize(CONTENT, 10, 16)
     objective = transfer._objective(photo, transfer._style_targets([STYLE], 16, settings), settings)
@@ -141,7 +140,7 @@ def test_weights_are_tensors_so_that_new_ones_do_not_compile_anew():
     [
         ({"style_layers": {"block5_conv1": 1}}, 1, "style_layers: the toy network has no block5_conv1"),
         ({"content_layers": {"conv4_2": 1}}, 1, "content_layers: the toy network has no conv4_2"),
-        ({"style_blend": (1, 2)}, 1, "style_blend: (1.0, 2.0) should be 1 numbers"),
+        ({"style_blend": (1, 2)}, 1, "style_blend: (1.0, 2.0) should have one number for each style, 1 in all"),
         ({"style_blend": (0, 0)}, 2, "style_blend"),
         ({}, 0, "style_blend"),
     ],
@@ -161,3 +160,26 @@ def test_an_overflow_is_told_after_the_good_frames():
     assert next(frames).step == 0
     with pytest.raises(FloatingPointError, match="learning rate"):
         list(frames)
+
+
+def test_too_little_memory_is_told_after_the_good_frames(transfer, monkeypatch):
+    frames = transfer.stylize(CONTENT, [STYLE], toy.SETTINGS)
+    assert next(frames).step == 0
+
+    def exhausted(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(transfer, "_compiled_step", exhausted)
+    with pytest.raises(MemoryError, match="pixels are too many"):
+        list(frames)
+
+
+def test_the_time_left_is_by_pixels_not_by_steps(monkeypatch):
+    # 6 steps of 20 x 32 and 4 of 40 x 64 pixels, one second a thousand pixels; the first step took 9 seconds more.
+    clock = iter([0.0, 9.64, 9.64 + 2 * 0.64])
+    monkeypatch.setattr("nst.transfer.time.monotonic", lambda: next(clock))
+    run = _Clock(toy.SETTINGS, CONTENT)
+    for _ in range(3):
+        run.tick(np.empty((1, 20, 32, 3)))
+    left = 3 * 0.64 + 4 * 2.56
+    assert run.frame(np.zeros((1, 20, 32, 3)), {}).remaining == pytest.approx(left)

@@ -1,0 +1,320 @@
+"""The command line: `python -m nst paint CONTENT STYLE -o OUT` and `python -m nst examples`.
+
+Nothing heavy is imported before it is needed: `--help` and complaints about flags do not wait for TensorFlow.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
+
+from nst.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nst.features import Network
+    from nst.transfer import Frame
+
+FAILED, BAD_INPUT, STOPPED = 1, 2, 130  # exit codes
+
+
+class _Stop(BaseException):
+    """Ctrl-C or SIGTERM.  A KeyboardInterrupt that passes through an import may change the exit code at the end."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for terminals that have no Greek
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "command" not in options:
+        parser.print_help()
+        return 0
+    try:
+        return options.command(options)
+    except ValueError as error:
+        return _tell(error, BAD_INPUT)
+    except FloatingPointError as error:
+        return _tell(error, FAILED)
+    except (_Stop, KeyboardInterrupt):
+        return _tell("Stopped before anything was painted; nothing was written.", STOPPED)
+
+
+def _tell(sentence: object, code: int = 0) -> int:
+    """One line on standard error; returns the exit code that goes with it."""
+    print("nst:", " ".join(str(sentence).split()), file=sys.stderr)
+    return code
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as everything here does, without printing the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(_tell(f"{message} (--help explains).", BAD_INPUT))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m nst", description="Repaint a photo in the manner of a painting.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    usage = "%(prog)s CONTENT STYLE [STYLE ...] -o OUT [--timelapse FILM] [--json] [--SETTING VALUE ...]"
+    painting = commands.add_parser("paint", help="repaint a photo", description=parser.description, usage=usage)
+    painting.allow_abbrev = False
+    painting.set_defaults(command=paint)
+    painting.add_argument("content", metavar="CONTENT", help="the photo: a file, or the name of an example")
+    painting.add_argument("styles", metavar="STYLE", nargs="+", help="the painting, or several, named likewise")
+    painting.add_argument("-o", "--output", metavar="OUT", required=True, help="the picture to write")
+    painting.add_argument("--timelapse", metavar="FILM", help="also write a film of it: .mp4, .webp or .gif")
+    painting.add_argument("--json", action="store_true", help="report each intermediate picture as a line of JSON")
+    group = painting.add_argument_group("settings")
+    for knob in fields(Settings):
+        # Neither `type` nor `choices`: Settings judges the values, and says in its own words what would be right.
+        form, words = _form(knob), _help(knob)
+        group.add_argument(_flag(knob), dest=knob.name, default=argparse.SUPPRESS, metavar=form, help=words)
+    listing = commands.add_parser("examples", help="list the photos and paintings that can be named instead of files")
+    listing.set_defaults(command=list_examples)
+    return parser
+
+
+def _flag(knob: Field) -> str:
+    return "--" + knob.name.replace("_", "-")
+
+
+def _form(knob: Field) -> str:
+    """What a flag's value looks like."""
+    if knob.metadata["choices"]:
+        return "{" + ",".join(knob.metadata["choices"]) + "}"
+    return {int: "N", float: "X", tuple: "X,X,...", dict: "LAYER=X,..."}.get(get_origin(knob.type) or knob.type, "TEXT")
+
+
+def _help(knob: Field) -> str:
+    default = knob.default if knob.default_factory is MISSING else knob.default_factory()
+    notes = [f"default: {written}"] if (written := _written(default)) else []
+    if knob.type is not str:
+        notes.append(f"{knob.metadata['low']:.10g} to {knob.metadata['high']:.10g}")
+    return knob.metadata["help"].replace("%", "%%") + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _written(value: Any) -> str:
+    """A setting's value as its flag takes it."""
+    if isinstance(value, dict):
+        return ",".join(f"{layer}={weight:g}" for layer, weight in value.items())
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = [knob for knob in fields(Settings) if knob.name in options]
+    return Settings(**{knob.name: _read(knob.type, getattr(options, knob.name)) for knob in given})
+
+
+def _read(kind: Any, text: str) -> Any:
+    """A flag's value in its setting's type; what cannot be read stays text, for Settings to refuse."""
+    if get_origin(kind) in (tuple, dict):
+        items = [item.strip() for item in text.split(",") if item.strip()]
+        if get_origin(kind) is tuple:
+            return tuple(_read(get_args(kind)[0], item) for item in items)
+        pairs = [item.partition("=") for item in items]
+        return {layer.strip(): _read(get_args(kind)[1], weight) if equals else 1.0 for layer, equals, weight in pairs}
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+# --- paint ------------------------------------------------------------------------------------------------------------
+
+
+def paint(options: argparse.Namespace) -> int:
+    """Repaint one photo.  What can be wrong is found out before the long run; files are written only after it."""
+    _on_signals(_stop)
+    settings = _settings(options)
+    named = [_picture(name) for name in (options.content, *options.styles)]
+    paths = [path for path, _ in named]
+    _check_outputs(options, paths)
+
+    from nst import images, timelapse
+
+    content = images.load(paths[0], settings.size)
+    styles = [images.load(path, round(settings.size * settings.style_scale)) for path in paths[1:]]
+    with _quiet_start():
+        from nst.features import load_network
+        from nst.transfer import StyleTransfer
+    network = load_network(settings)
+
+    frame, film, code = None, timelapse.Film(), 0
+    try:
+        with _reporter(options, network) as report:
+            for frame in StyleTransfer(network).stylize(content, styles, settings):
+                report(frame)
+                if options.timelapse:
+                    film.append(frame.image)
+    except _Stop:
+        code = STOPPED
+    _on_signals(signal.SIG_IGN)
+    if frame is None:
+        raise _Stop
+
+    _, height, width, _ = content.shape
+    picture = images.rescale(frame.image, *images.fit(height, width, settings.size))
+    images.save(picture, options.output)
+    notes = [note for _, note in named if note]
+    if options.timelapse:
+        if picture is not frame.image:
+            film.append(picture)
+        try:
+            _on_signals(_stop)
+            film.write(options.timelapse)
+        except _Stop:
+            code = STOPPED
+            notes.append(f"{options.timelapse} was not written.")
+        _on_signals(signal.SIG_IGN)
+    _summarize(options, network, frame, picture, code, notes)
+    return code
+
+
+def _stop(*_: Any) -> NoReturn:
+    raise _Stop
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _picture(name: str) -> tuple[Path, str]:
+    """The file that an argument means, and for an example a sentence about it; a file wins over an example."""
+    path = Path(name)
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path, ""
+    from nst import catalogue
+
+    return catalogue.picture(name)
+
+
+def _check_outputs(options: argparse.Namespace, inputs: list[Path]) -> None:
+    from nst import images, timelapse
+
+    images.check_writable(options.output)
+    if options.timelapse:
+        timelapse.check_writable(options.timelapse)
+    outputs = [Path(path).resolve() for path in (options.output, options.timelapse) if path]
+    if len(set(outputs)) < len(outputs):
+        raise ValueError(f"The picture and its film cannot both be written to {options.output}; name two files.")
+    for output in outputs:
+        if output in [path.resolve() for path in inputs]:
+            raise ValueError(f"{output.name} is one of the pictures to paint from; write to another file.")
+
+
+@contextlib.contextmanager
+def _quiet_start() -> Iterator[None]:
+    """For importing TensorFlow: it writes notes to file descriptor 2 before it reads the level that forbids them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _reporter(options: argparse.Namespace, network: "Network") -> Iterator[Callable[["Frame"], None]]:
+    """Yields a function that tells about a frame: in JSON if asked to, and by a bar if a person is watching."""
+    from tqdm import tqdm
+
+    layout = "{desc} {percentage:3.0f} % |{bar}| {n}/{total}{postfix}"
+    watched = sys.stderr.isatty()
+    with tqdm(desc=network.name, total=1, bar_format=layout, dynamic_ncols=True, disable=not watched) as bar:
+
+        def report(frame: "Frame") -> None:
+            if options.json:
+                told = {"step": frame.step, "steps": frame.steps, "size": frame.image.shape[:2]}
+                _print(json.dumps({**told, "seconds": round(frame.elapsed, 3), "losses": frame.losses}))
+            if watched:
+                rate, left = frame.step / max(frame.elapsed, 1e-3), tqdm.format_interval(frame.remaining)
+                bar.total = frame.steps
+                bar.set_postfix_str(f"loss {frame.losses['total']:.4g}, {rate:.1f} steps/s, {left} left", refresh=False)
+                bar.update(frame.step - bar.n)
+                bar.refresh()
+
+        yield report
+
+
+def _summarize(
+    options: argparse.Namespace, network: "Network", frame: "Frame", picture: "np.ndarray", code: int, notes: list[str]
+) -> None:
+    """The last words: JSON or a line on standard output, what else a person should know on standard error."""
+    height, width = picture.shape[:2]
+    if code == STOPPED:
+        done = f"Stopped at step {frame.step} of {frame.steps}"
+        notes = [f"{done}; what was painted so far is in {options.output}, {width} x {height} pixels.", *notes]
+    for note in notes:
+        _tell(note)
+    if options.json:
+        told = {
+            "output": options.output,
+            "network": network.name,
+            "precision": network.precision,
+            "seconds": round(frame.elapsed, 3),
+            "steps_per_second": round(frame.step / frame.elapsed, 3) if frame.elapsed > 0 else None,
+            "peak_memory_bytes": _peak_memory(),
+        }
+        _print(json.dumps(told))
+    elif code != STOPPED:
+        painted = f"{width} x {height} pixels, {frame.steps} steps in {frame.elapsed:.1f} s"
+        _print(f"{options.output}: {painted} by {network.name} in {network.precision}. {network.reason}")
+
+
+def _peak_memory() -> int | None:
+    """The most memory this process has held, in bytes; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _print(line: str) -> None:
+    """One line for whoever reads our standard output; a reader who leaves does not stop the painting."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+
+def list_examples(_: argparse.Namespace) -> int:
+    """The catalogue as a table."""
+    from nst import catalogue
+
+    rows = [("NAME", "TITLE", "ARTIST", "YEAR", "LICENSE")]
+    for example in catalogue.examples():
+        rows.append((example.name, example.title, example.artist, str(example.year or "?"), example.license))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        _print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

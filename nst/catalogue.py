@@ -1,0 +1,193 @@
+"""The catalogue: photos and paintings to try, described in examples/catalogue.json.
+
+Photos are read from the installed package that holds them, never copied.  Our own painting of The Starry Night makes
+way for the real one where that can be had: it is fetched once, when somebody asks for the picture and never before, and
+kept in the cache ($NST_CACHE, else nst in $XDG_CACHE_HOME or ~/.cache).  NST_OFFLINE=1 forbids the fetching.
+"""
+
+import contextlib
+import difflib
+import importlib.util
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent.parent / "examples"
+PATIENCE = 1.0  # seconds that somebody who asks for a picture waits for the internet
+TIMEOUT = 10.0  # seconds without an answer after which the download itself gives up
+MAX_SECONDS = 120.0  # of a download that trickles
+MAX_BYTES = 10_000_000
+TOLERANCE = 0.03  # of the proportions: scans are cropped differently, another picture has others
+USER_AGENT = (
+    "neural-style-transfer/1.0 (one public-domain painting, once per user, at the user's request) Python-urllib"
+)
+
+
+class CatalogueError(ValueError):
+    """The catalogue has no such picture; the message is one sentence for a person, with the names it has."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """The real painting behind a picture of our own making, and where it can be had."""
+
+    title: str
+    artist: str
+    year: int
+    license: str
+    source: str  # the page that describes it
+    url: str
+    proportions: float  # width / height
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture to try, and whose it is."""
+
+    name: str
+    title: str
+    artist: str
+    year: int | None  # None: unknown
+    license: str
+    source: str
+    path: Path
+    original: Original | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two names of the catalogue that go well together."""
+
+    name: str
+    title: str
+    content: str
+    style: str
+
+
+def examples() -> tuple[Example, ...]:
+    """All pictures that are on this machine; needs no network."""
+    return tuple(_example(entry, path) for entry in _CATALOGUE["examples"] if (path := _path(entry)))
+
+
+def find(name: str) -> Example:
+    """The example of that name; needs no network.
+
+    Raises:
+        CatalogueError: there is none, or the package that holds it is not installed.
+    """
+    entries = {entry["name"]: entry for entry in _CATALOGUE["examples"]}
+    if name not in entries:
+        close = difflib.get_close_matches(name, entries, n=1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise CatalogueError(f"{name!r} is neither a file nor an example; the examples are {', '.join(entries)}{hint}")
+    path = _path(entries[name])
+    if path is None:
+        holder = entries[name].get("package", "this checkout")
+        raise CatalogueError(f"The example {name} is a part of {holder}, which is not installed here or lacks it.")
+    return _example(entries[name], path)
+
+
+def picture(name: str) -> tuple[Path, str]:
+    """The file of an example, and a sentence that says which picture it is.
+
+    The first call for a painting of which we have only our own version may wait PATIENCE seconds while the real one is
+    being fetched.  What comes later is there for the next call; a failure is not tried again by this process.
+
+    Raises:
+        CatalogueError: as `find`.
+    """
+    example = find(name)
+    if example.original is None:
+        return example.path, f"{example.title}, {example.artist} ({example.license})."
+    original = example.original
+    path = _fetched(example.name, original)
+    if path is None:
+        mine = f"{example.title} ({example.artist}, {example.year})"
+        return example.path, f"{mine}; the real painting is not at hand."
+    return path, f"{original.title} by {original.artist}, {original.year}: the real painting ({original.license})."
+
+
+def _path(entry: dict[str, Any]) -> Path | None:
+    """Where an example's file is; None if it is not.  A package is looked up without importing it."""
+    folder = FOLDER
+    if "package" in entry:
+        spec = importlib.util.find_spec(entry["package"])
+        if spec is None or not spec.submodule_search_locations:
+            return None
+        folder = Path(next(iter(spec.submodule_search_locations)))
+    path = folder / entry["file"]
+    return path if path.is_file() else None
+
+
+def _example(entry: dict[str, Any], path: Path) -> Example:
+    original = Original(**entry["original"]) if "original" in entry else None
+    described = {key: entry[key] for key in ("name", "title", "artist", "year", "license", "source")}
+    return Example(**described, path=path, original=original)
+
+
+_downloads: dict[str, tuple[threading.Thread, float]] = {}  # url -> its thread, and when waiting for it ends
+_lock = threading.Lock()
+
+
+def _fetched(name: str, original: Original) -> Path | None:
+    """The real painting from the cache or, within PATIENCE seconds, from the internet; None if it is in neither."""
+    path = _cache() / f"{name}.jpg"
+    if _is_painting(path, original):
+        return path
+    if os.environ.get("NST_OFFLINE", "0") not in ("", "0"):
+        return None
+    with _lock:
+        if original.url not in _downloads:
+            # A thread and not a timeout: looking up a host's name may take longer than any timeout given to it.
+            thread = threading.Thread(target=_download, args=(original, path), daemon=True)
+            thread.start()
+            _downloads[original.url] = thread, time.monotonic() + PATIENCE
+    thread, end = _downloads[original.url]
+    thread.join(max(0, end - time.monotonic()))
+    return path if _is_painting(path, original) else None
+
+
+def _cache() -> Path:
+    if folder := os.environ.get("NST_CACHE"):
+        return Path(folder).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "nst"
+
+
+def _is_painting(source: Path | bytes, original: Original) -> bool:
+    """Whether it decodes and has the painting's proportions: hotel networks answer with pages of their own."""
+    from nst import images
+
+    try:
+        height, width = images.load(source, longest_side=256).shape[1:3]
+    except images.ImageError:
+        return False
+    return abs(width / height / original.proportions - 1) <= TOLERANCE
+
+
+def _download(original: Original, path: Path) -> None:
+    """Fetch, check and store; whatever goes wrong, there is no file then."""
+    import http.client
+    import urllib.request
+
+    from nst import images
+
+    request = urllib.request.Request(original.url, headers={"User-Agent": USER_AGENT})
+    end, data = time.monotonic() + MAX_SECONDS, bytearray()
+    with contextlib.suppress(OSError, ValueError, http.client.HTTPException):  # ValueError: also images.ImageError
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            while chunk := response.read1(65536):
+                data += chunk
+                if len(data) > MAX_BYTES or time.monotonic() > end:
+                    return
+        if _is_painting(bytes(data), original):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with images.replacing(path) as temporary:
+                temporary.write_bytes(data)
+
+
+_CATALOGUE: dict[str, Any] = json.loads((FOLDER / "catalogue.json").read_text(encoding="utf-8"))
+PAIRS = tuple(Pair(**pair) for pair in _CATALOGUE["pairs"])

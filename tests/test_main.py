@@ -1,0 +1,418 @@
+"""nst.__main__ as a person runs it: in a process of its own, mostly with a stand-in for the engine, for speed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst import timelapse
+from nst.__main__ import _flag, _parser, _settings, _written
+from nst.settings import Settings
+from nst.timelapse import FILM_FRAMES, FILM_SIDE, Film
+
+ROOT = Path(__file__).parent.parent
+TINY = ["--size", "64", "--min-scale", "32", "--steps", "4"]
+
+ENGINE = textwrap.dedent("""
+    import os, sys, time, types
+    import numpy as np
+    from nst import images
+
+    behavior = os.environ.get("BEHAVIOR", "")
+
+    def load_network(settings):
+        if settings.weights:
+            raise ValueError("weights: no good;\\n see above")
+        return types.SimpleNamespace(name="compact", precision="float32", reason="Because.")
+
+    if behavior == "slow film":
+        from nst import timelapse
+
+        timelapse.write = lambda *_: (print("filming", flush=True), time.sleep(60))
+
+    class StyleTransfer:
+        def __init__(self, network):
+            pass
+
+        def stylize(self, content, styles, settings):
+            if behavior == "slow start":
+                print("starting", flush=True)
+                time.sleep(60)
+            steps = sum(steps for _, steps in settings.scales())
+            step = 0
+            for side, count in settings.scales():
+                height, width = images.fit(*content.shape[1:3], side)
+                for step in range(step, step + count + (side == settings.size)):
+                    image = np.full((height, width, 3), (200, 100, step), np.uint8)
+                    losses = dict(content=1.0, style=2.0, total_variation=0.1, total=3.0)
+                    yield types.SimpleNamespace(step=step, steps=steps, scale=side, image=image, losses=losses,
+                                                elapsed=step / 2, remaining=0.0)
+                    if behavior == "overflow":
+                        raise FloatingPointError("The loss overflowed at step 1; try a lower learning rate.")
+                    if behavior == "slow":
+                        time.sleep(60)
+                step += 1
+
+    sys.modules["nst.features"] = types.SimpleNamespace(load_network=load_network)
+    sys.modules["nst.transfer"] = types.SimpleNamespace(StyleTransfer=StyleTransfer)
+    from nst.__main__ import main
+    sys.exit(main())
+""")
+
+
+def command(*arguments: object, engine: str = "stand-in") -> list[str]:
+    start = ["-c", ENGINE] if engine == "stand-in" else ["-m", "nst"]
+    return [sys.executable, *start, *map(str, arguments)]
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts the command line in an empty folder with a photo and a painting; ends what still runs afterward."""
+    Image.effect_mandelbrot((96, 72), (-2, -1, 1, 1), 20).convert("RGB").save(tmp_path / "photo.jpg")
+    Image.linear_gradient("L").resize((80, 64)).convert("RGB").save(tmp_path / "painting.png")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("NST_OFFLINE", "1")
+    monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
+    started: list[subprocess.Popen] = []
+
+    def run(*arguments: object, engine: str = "stand-in", behavior: str = "", **options) -> subprocess.Popen:
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path, **options}
+        environment = {**os.environ, "BEHAVIOR": behavior}
+        started.append(subprocess.Popen(command(*arguments, engine=engine), env=environment, **options))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run(start):
+    """Runs the command line to its end: (exit code, standard output, standard error)."""
+
+    def finish(*arguments: object, **options) -> tuple[int, str, str]:
+        process = start(*arguments, **options)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    return finish
+
+
+def paint(*more: object) -> list[object]:
+    return ["paint", "photo.jpg", "painting.png", "-o", "out.png", *TINY, *more]
+
+
+def size(path: Path) -> tuple[str | None, int, int]:
+    with Image.open(path) as image:
+        image.load()
+        return image.format, image.width, image.height
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_setting_with_its_default_and_range(run):
+    code, out, err = run("paint", "--help", engine="real")
+    assert (code, err) == (0, "")
+    flat = re.sub(r"\s+", "", out)
+    for knob in fields(Settings):
+        assert f"  {_flag(knob)} " in out
+        assert re.sub(r"\s+", "", knob.metadata["help"]) in flat
+        if default := _written(getattr(Settings(), knob.name)):
+            assert f"default:{default}" in flat
+        for choice in knob.metadata["choices"]:
+            assert choice in flat
+    assert "(default: 512; 64 to 4096)" in out
+
+
+@pytest.mark.parametrize("knob", fields(Settings), ids=lambda knob: knob.name)
+def test_every_flag_reads_what_help_writes(knob):
+    default = getattr(Settings(), knob.name)
+    options = _parser().parse_args(["paint", "a", "b", "-o", "c", _flag(knob), _written(default)])
+    assert _settings(options) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "name", "value"),
+    [
+        ("--style-layers", "block1_conv1=4,block2_conv1=2", "style_layers", {"block1_conv1": 4.0, "block2_conv1": 2.0}),
+        ("--content-layers", " block4_conv2 = 1 , ", "content_layers", {"block4_conv2": 1.0}),
+        ("--style-layers", "block1_conv1,block2_conv1=2", "style_layers", {"block1_conv1": 1.0, "block2_conv1": 2.0}),
+        ("--steps", "30,15", "steps", (30, 15)),
+        ("--style-blend", "0.5,2", "style_blend", (0.5, 2.0)),
+        ("--style-blend", "", "style_blend", ()),
+        ("--learning-rate", "1e-3", "learning_rate", 0.001),
+        ("--weights", "a,b.h5", "weights", "a,b.h5"),
+    ],
+)
+def test_values_of_every_kind(flag, text, name, value):
+    options = _parser().parse_args(["paint", "a", "b", "-o", "c", flag, text])
+    assert getattr(_settings(options), name) == value
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["paint", "--help"], [], ["paint", "a.jpg", "-o", "b.png"], ["examples"]]
+)
+def test_nothing_heavy_is_imported_for_words(arguments):
+    code = f"""if True:
+        import sys
+        from nst.__main__ import main
+        try:
+            main({arguments})
+        finally:
+            print([name for name in ("tensorflow", "keras", "numpy", "PIL", "tqdm", "gradio") if name in sys.modules])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_alone_it_prints_help(run):
+    code, out, err = run(engine="real")
+    assert (code, err) == (0, "")
+    assert "paint" in out
+    assert "examples" in out
+
+
+def test_help_on_a_terminal_without_greek(run, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    code, out, _ = run("paint", "--help", engine="real")
+    assert code == 0
+    assert r"\u03b1" in out
+
+
+def test_examples_are_listed(run):
+    code, out, err = run("examples", engine="real")
+    assert (code, err) == (0, "")
+    assert re.search(r"^starry-night +The Starry Night.* +after Vincent van Gogh +1889 +MIT", out, re.MULTILINE)
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_run_reports_in_json_and_writes_picture_and_film(run, tmp_path):
+    more = ["--json", "--timelapse", "film.webp", "--network", "compact", "--frames-per-second", 60]
+    code, out, err = run(*paint(*more), engine="real")
+    assert (code, err) == (0, "")  # nor a word from TensorFlow
+    *told, last = map(json.loads, out.splitlines())
+    assert [set(line) for line in told] == [{"step", "steps", "size", "seconds", "losses"}] * len(told)
+    assert [line["steps"] for line in told] == [8] * len(told)
+    steps = [line["step"] for line in told]
+    assert steps == sorted(set(steps))
+    assert (steps[0], steps[-1]) == (0, 8)
+    assert (told[0]["size"], told[-1]["size"]) == ([24, 32], [48, 64])
+    assert all(set(line["losses"]) == {"content", "style", "total_variation", "total"} for line in told)
+    assert told[-1]["losses"]["style"] < told[0]["losses"]["style"]
+    assert (last["output"], last["network"]) == ("out.png", "compact")
+    assert last["precision"] in ("float32", "bfloat16")
+    assert last["seconds"] == told[-1]["seconds"]
+    assert last["steps_per_second"] == pytest.approx(8 / last["seconds"], rel=0.01)
+    assert 1e8 < last["peak_memory_bytes"] < 1e11
+    assert set(last) == {"output", "network", "precision", "seconds", "steps_per_second", "peak_memory_bytes"}
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+    assert size(tmp_path / "film.webp") == ("WEBP", 64, 48)
+
+
+def test_one_line_says_it_all(run, tmp_path):
+    code, out, err = run(*paint())
+    assert (code, err) == (0, "")
+    assert out == "out.png: 64 x 48 pixels, 8 steps in 4.0 s by compact in float32. Because.\n"
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+
+
+def test_a_bar_on_a_terminal_only(start):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    pytest.importorskip("termios").tcsetwinsize(theirs, (24, 100))
+    process = start(*paint(), stderr=theirs)
+    out, _ = process.communicate(timeout=60)
+    os.close(theirs)
+    bar = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert out.count("\n") == 1
+    assert "compact" in bar
+    assert "8/8, loss 3, 2.0 steps/s, 00:00 left" in bar
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webp", ".gif"])
+def test_films(run, tmp_path, suffix):
+    if suffix == ".mp4":
+        pytest.importorskip("av")
+    code, _, err = run(*paint("--timelapse", f"film{suffix}"))
+    assert (code, err) == (0, "")
+    assert (tmp_path / f"film{suffix}").stat().st_size > 100
+
+
+def test_a_film_keeps_its_first_its_last_and_evenly_chosen_others(monkeypatch):
+    written: list[np.ndarray] = []
+    monkeypatch.setattr(timelapse, "write", lambda frames, _: written.extend(frames))
+    film = Film()
+    for index in range(10 * FILM_FRAMES):
+        film.append(np.full((16, 24, 3), index * 255 // (10 * FILM_FRAMES), np.uint8))
+        assert len(film._kept) < FILM_FRAMES
+    film.append(np.full((FILM_SIDE, 2 * FILM_SIDE, 3), 255, np.uint8))
+    film.write("film.webp")
+    grays = [int(frame[0, 0, 0]) for frame in written]
+    assert FILM_FRAMES / 2 <= len(written) <= FILM_FRAMES
+    assert (grays[0], grays[-1]) == (0, 255)
+    assert np.diff(grays).min() >= 0
+    assert np.diff(grays).max() <= 6
+    assert written[-1].shape == (FILM_SIDE // 2, FILM_SIDE, 3)
+
+
+def test_a_film_of_a_very_narrow_picture_leaves_out_the_coarse_scales(tmp_path):
+    film = Film()
+    for height in (2, 4, 8):
+        film.append(np.zeros((height, 100, 3), np.uint8))
+    film.write(str(tmp_path / "film.gif"))
+    assert size(tmp_path / "film.gif") == ("GIF", 100, 8)
+
+
+def test_examples_by_name_and_a_file_of_that_name_wins(run, tmp_path):
+    code, _, err = run("paint", "photo.jpg", "starry-night", "-o", "out.png", *TINY)
+    assert code == 0
+    assert err.startswith("nst: The Starry Night, painted by our program")
+    (tmp_path / "starry-night").write_bytes((tmp_path / "painting.png").read_bytes())
+    assert run("paint", "photo.jpg", "starry-night", "-o", "out.png", *TINY)[2] == ""
+
+
+def test_a_reader_who_leaves_does_not_stop_the_painting(start, tmp_path):
+    process = start(*paint("--json", "--steps", 2000))
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == ""
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+def test_interrupting_a_real_run_saves_what_is_painted(start, tmp_path):
+    process = start(*paint("--json", "--steps", 5000, "--network", "compact"), engine="real")
+    assert json.loads(process.stdout.readline())["step"] == 0
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(
+        r"nst: Stopped at step \d+ of 10000; what was painted so far is in out.png, 64 x 48 pixels.\n", err
+    )
+    assert json.loads(out.splitlines()[-1])["output"] == "out.png"
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_saves_picture_and_film(start, tmp_path, number):
+    (tmp_path / "out.png").write_bytes(b"old")
+    process = start(*paint("--json", "--timelapse", "film.gif"), behavior="slow")
+    process.stdout.readline()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "nst: Stopped at step 0 of 8; what was painted so far is in out.png, 64 x 48 pixels.\n"
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+    assert size(tmp_path / "film.gif") == ("GIF", 64, 48)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.getpixel((32, 24)) == (200, 100, 0)
+
+
+def test_stopping_the_film_keeps_the_picture(start, tmp_path):
+    process = start(*paint("--timelapse", "film.gif"), behavior="slow film")
+    assert process.stdout.readline() == "filming\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "is in out.png, 64 x 48 pixels.\nnst: film.gif was not written.\n" in err
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+    assert not (tmp_path / "film.gif").exists()
+
+
+def test_stopping_before_anything_is_painted_writes_nothing(start, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"old")
+    process = start(*paint(), behavior="slow start")
+    assert process.stdout.readline() == "starting\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == "nst: Stopped before anything was painted; nothing was written.\n"
+    assert (tmp_path / "out.png").read_bytes() == b"old"
+
+
+# --- what cannot be done ----------------------------------------------------------------------------------------------
+
+
+def refuses(outcome: tuple[int, str, str], words: str, code: int = 2) -> None:
+    assert outcome[:2] == (code, "")
+    assert outcome[2].startswith("nst: ")
+    assert outcome[2].count("\n") == 1
+    assert re.search(words, outcome[2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["paint"], "required: CONTENT, STYLE"),
+        (["paint", "photo.jpg", "painting.png"], "required: -o/--output"),
+        (["paint", "missing.jpg", "painting.png", "-o", "out.png"], "There is no file missing.jpg"),
+        (["paint", "photo.jpg", "starry-nigth", "-o", "out.png"], r"did you mean starry-night\?"),
+        (["paint", "photo.jpg", "notes.txt", "-o", "out.png"], "notes.txt is not a picture"),
+        (["paint", "photo.jpg", ".", "-o", "out.png"], "."),
+        (["paint", "photo.jpg", "painting.png", "-o", "out.bmp"], "out.bmp"),
+        (["paint", "photo.jpg", "painting.png", "-o", "missing/out.png"], "no folder missing"),
+        (["paint", "photo.jpg", "painting.png", "-o", "."], "."),
+        (["paint", "photo.jpg", "painting.png", "-o", "./painting.png"], "painting.png is one of the pictures"),
+        (paint("--timelapse", "film.avi"), "film.avi"),
+        (paint("--timelapse", "photo.gif/film.gif"), "no folder photo.gif"),
+        (["paint", "photo.jpg", "painting.png", "-o", "x.webp", "--timelapse", "x.webp"], "cannot both"),
+        (paint("--size", "63"), "size: 63 should be a whole number from 64 to 4096"),
+        (paint("--size", "12px"), "size: '12px' should be a whole number"),
+        (paint("--size"), "--size: expected one argument"),
+        (paint("--strength", "nan"), "strength: nan"),
+        (paint("--steps", "30,x"), "steps: 'x'"),
+        (paint("--steps", ","), "steps: at least one"),
+        (paint("--style-layers", "block1_conv1="), "style_layers: '' should be a number"),
+        (paint("--style-layers", "block1_conv1=much"), "style_layers: 'much' should be a number"),
+        (paint("--pooling", "median"), "pooling: 'median' should be average or max"),
+        (paint("--weights", "broken.h5"), "weights: no good; see above"),
+        (paint("--wieght", "1"), "--wieght"),
+        (paint("--style-w", "1"), "--style-w"),
+        (["sculpt"], "sculpt"),
+    ],
+    ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_sentence(run, tmp_path, arguments, words):
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "out.png").write_bytes(b"old")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    refuses(run(*arguments), words)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--weights", "broken.h5"], "broken.h5 does not hold"),
+        (["--style-layers", "block9_conv1=1", "--network", "compact"], "block9_conv1"),
+    ],
+)
+def test_what_the_real_engine_refuses(run, tmp_path, more, words):
+    (tmp_path / "broken.h5").write_bytes(b"not HDF5")
+    (tmp_path / "out.png").write_bytes(b"old")
+    refuses(run(*paint(*more), engine="real"), words)
+    assert (tmp_path / "out.png").read_bytes() == b"old"
+
+
+def test_a_run_that_fails_midway_leaves_the_old_picture(run, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"old")
+    refuses(run(*paint("--timelapse", "film.gif"), behavior="overflow"), "The loss overflowed", code=1)
+    assert (tmp_path / "out.png").read_bytes() == b"old"
+    assert not (tmp_path / "film.gif").exists()
