@@ -60,9 +60,11 @@ class Network:
                 x = self._pool(x, ksize=2, strides=2, padding="SAME")
             x = self._convolve(_edged(x), layer)
             if layer in layers:
-                seen = self._convolve(x, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else x
                 top, rows, columns = margin // stride, -(-height // stride), -(-width // stride)
-                features[layer] = seen[:, top : top + rows, top : top + columns]
+                seen = x[:, top : top + rows, top : top + columns]
+                features[layer] = (
+                    self._convolve(seen, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else seen
+                )
                 if len(features) == len(layers):
                     break
         return features

@@ -3,6 +3,8 @@
 To add a term: write it here, add it to the sum in `transfer.StyleTransfer._losses`, give it a weight in `settings`.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 TINY = 1e-6  # keeps a flat target from dividing by zero, and the root's slope finite
@@ -24,7 +26,8 @@ def gram_matrix(features: tf.Tensor) -> tf.Tensor:
     return tf.cast(product, tf.float32) / tf.cast(tf.shape(rows)[1], tf.float32)
 
 
-def covariance(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+@tf.custom_gradient
+def covariance(features: tf.Tensor) -> Any:
     """Covariance and mean of the filter responses over positions: the Gram matrix taken apart.
 
     Activations are never negative, so most of a Gram matrix's norm is the product of the means; with the means apart,
@@ -36,10 +39,21 @@ def covariance(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     Returns:
         float32 covariance (B, C, C) and mean (B, C).
     """
-    mean = tf.reduce_mean(tf.cast(features, tf.float32), axis=(1, 2))
+    rows = _positions(features)
+    mean = tf.reduce_mean(tf.cast(rows, tf.float32), axis=1)
     # Centered before the product: in bfloat16, FᵀF/(HW) − μμᵀ would lose two of its three digits.
-    centered = features - tf.cast(mean, features.dtype)[:, tf.newaxis, tf.newaxis]
-    return gram_matrix(centered), mean
+    centered = rows - tf.cast(mean, rows.dtype)[:, tf.newaxis]
+    count = tf.cast(tf.shape(rows)[1], tf.float32)
+
+    def gradient(by_covariance: tf.Tensor, by_mean: tf.Tensor) -> tf.Tensor:
+        # Half of what TensorFlow would do by itself: it does not know that the product is symmetric.
+        symmetric = (by_covariance + tf.linalg.matrix_transpose(by_covariance)) / count
+        by_rows = tf.matmul(centered, tf.cast(symmetric, rows.dtype))
+        by_rows += tf.cast(by_mean / count, rows.dtype)[:, tf.newaxis]
+        return tf.reshape(by_rows, tf.shape(features))
+
+    product = tf.matmul(centered, centered, transpose_a=True)
+    return (tf.cast(product, tf.float32) / count, mean), gradient
 
 
 def style_statistics(features: tf.Tensor, kind: str) -> Statistics:

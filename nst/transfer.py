@@ -1,7 +1,7 @@
 """The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ class StyleTransfer:
 
     def stylize(
         self, content: np.ndarray, styles: Sequence[np.ndarray], settings: Settings = Settings()
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         """Repaint `content` in the manner of `styles`.
 
         Args:

@@ -21,6 +21,24 @@ def test_covariance_is_the_gram_matrix_without_the_means():
     np.testing.assert_allclose(matrix, [[[1, 0], [0, 1]]])  # [[5, 2], [2, 2]] − [2, 1]ᵀ[2, 1]
 
 
+def test_gradient_of_the_covariance_is_what_tensorflow_would_find():
+    random = np.random.default_rng(0)
+    features = tf.constant(random.random((2, 3, 5, 4)), tf.float32)
+    weights = tf.constant(random.random((2, 4, 4)), tf.float32), tf.constant(random.random((2, 4)), tf.float32)
+
+    def plain(features):
+        mean = tf.reduce_mean(features, axis=(1, 2))
+        return gram_matrix(features - mean[:, None, None]), mean
+
+    gradients = []
+    for function in (covariance, plain):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            total = tf.add_n([tf.reduce_sum(w * part) for w, part in zip(weights, function(features), strict=True)])
+        gradients.append(tape.gradient(total, features))
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-7)
+
+
 def test_statistics_do_not_depend_on_the_size_of_the_picture():
     tiled = tf.tile(FEATURES, (1, 3, 5, 1))
     for kind in ("gram", "covariance"):

@@ -1,0 +1,463 @@
+"""The page: a photo and a painting go in, and the visitor watches the one being repainted in the manner of the other.
+
+    python app.py
+
+GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it is served.  The only file that imports Gradio.
+"""
+
+import base64
+import contextlib
+import html
+import logging
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+
+import gradio as gr
+import numpy as np
+from gradio import component_meta, processing_utils, themes
+from gradio.data_classes import ImageData
+from gradio.utils import get_upload_folder
+
+from nst import catalogue, images
+from nst.images import ImageError
+from nst.settings import Settings
+
+if TYPE_CHECKING:
+    from nst.transfer import Frame, StyleTransfer
+
+SIZES = (128, 1024)  # larger pictures keep the other visitors waiting; the command line goes further
+NETWORKS = {"auto": "Automatic", "compact": "Compact", "vgg19": "VGG-19"}
+DEFAULTS = Settings()
+KNOBS = {knob.name: knob.metadata for knob in fields(Settings)}
+NUMBERS = ("Step", "Scale", "Time so far", "Time left", "Content loss", "Style loss", "Variation", "Total loss")
+INVITATION = "Choose a photo and a painting, or start with an example."
+WAITING = "Waiting for the painter …"
+CROWD = "Too many visitors are waiting already; please come back in a few minutes."
+FAULT = "The painting broke off through a fault of ours; a smaller size may work."
+
+log = logging.getLogger(__name__)
+
+
+component_meta.create_or_modify_pyi = lambda *_: None  # else Gradio writes an app.pyi beside this file
+
+
+# --- Components -------------------------------------------------------------------------------------------------------
+
+
+class Upload(gr.Image):
+    """An input that hands over the file untouched: `images.load` is the one place where pictures are decoded."""
+
+    is_template = True  # Gradio's own front end
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        if payload is not None and payload.path:
+            return payload.path
+        return super().preprocess(payload)  # type: ignore[return-value]
+
+
+class LiveImage(gr.Image):
+    """An output whose arrays travel inside the event: as files they cost a request each and starve on slow lines."""
+
+    is_template = True
+
+    def postprocess(self, value: np.ndarray | str | Path | None) -> ImageData | None:
+        if isinstance(value, np.ndarray):
+            return ImageData(url=_data_url(value), orig_name="frame.jpg")
+        return super().postprocess(value)  # type: ignore[return-value]
+
+
+class Download(gr.DownloadButton):
+    """Left out of the API, where the picture is the same file."""
+
+    is_template = True
+
+    @property
+    def skip_api(self) -> bool:
+        return True
+
+
+# --- Handlers ---------------------------------------------------------------------------------------------------------
+
+
+class View(NamedTuple):
+    """What a handler changes on the page: one value for each output, in this order."""
+
+    picture: Any = gr.skip()  # an array while painting, at the end the path of a PNG
+    sentence: Any = gr.skip()
+    numbers: Any = gr.skip()
+    download: Any = gr.skip()
+    paint: Any = gr.skip()
+    stop: Any = gr.skip()
+
+
+class Studio:
+    """What all visitors share: the networks, loaded once, and a way to tell each visitor's painter to stop."""
+
+    def __init__(self, load: "Callable[[Settings], StyleTransfer] | None" = None):
+        """`load` makes the engine; a test gives one of its own."""
+        self._load = load or _load
+        self._engines: dict[tuple[str, ...], StyleTransfer] = {}
+        self._loading = threading.Lock()
+        self._stops: dict[str | None, threading.Event] = {}
+
+    def engine(self, settings: Settings) -> "StyleTransfer":
+        """The engine for these settings; the first call for a network takes seconds, with a download a minute."""
+        key = (settings.network, settings.weights, settings.pooling, settings.precision)
+        if key not in self._engines:  # asked outside the lock too: a download must not keep the others waiting
+            with self._loading:
+                if key not in self._engines:
+                    self._engines[key] = self._load(settings)
+        return self._engines[key]
+
+    def warm(self) -> None:
+        """Load and compile before the first visitor comes."""
+        for height, width in ((64, 64), (96, 72)):  # TensorFlow compiles for one size and, seeing another, for all
+            grey = np.full((1, height, width, 3), 0.5, np.float32)
+            settings = Settings(size=height, min_scale=64, steps=(1,))
+            for _ in self.engine(settings).stylize(grey, [grey], settings):
+                pass
+
+    def describe(self, network: str) -> str:
+        """HTML: which network paints, and why."""
+        try:
+            return html.escape(self.engine(Settings(network=network)).network.reason)
+        except ValueError as error:
+            return _trouble(str(error))
+
+    def stop(self, request: gr.Request) -> None:
+        """Let this visitor's painter end after the step it is at, with a finished picture."""
+        if stop := self._stops.get(request.session_hash):
+            stop.set()
+
+    def paint(
+        self, content: str | None, style: str | None, size: float, strength: float, network: str, request: gr.Request
+    ) -> Iterator[View]:
+        """Repaint a photo in the manner of a painting: pictures on the way as JPEG, last a PNG of the asked size."""
+        stop = self._stops[request.session_hash] = threading.Event()
+        try:
+            yield from self._paint(content, style, {"size": size, "strength": strength, "network": network}, stop)
+        finally:  # on the event loop when the visitor has left: nothing slow may happen here
+            if self._stops.get(request.session_hash) is stop:
+                del self._stops[request.session_hash]
+
+    def _paint(
+        self, content: str | None, style: str | None, knobs: dict[str, Any], stop: threading.Event
+    ) -> Iterator[View]:
+        frame, shape, problem = None, (0, 0), ""
+        yield View(sentence="Looking at both pictures …", **_buttons(painting=True))
+        try:
+            settings = Settings(**knobs)
+            photo, painting = _load_picture(content, "photo", settings), _load_picture(style, "painting", settings)
+            shape = images.fit(photo.shape[1], photo.shape[2], settings.size)
+            stylize = self.engine(settings).stylize
+            with contextlib.closing(stylize(photo, [painting], settings)) as frames:
+                scale = 0
+                for frame in frames:
+                    if stop.is_set() or frame.step == frame.steps:
+                        break
+                    new_scale = frame.scale != scale  # read aloud by screen readers, so not more often than that
+                    yield View(frame.image, _progress(frame) if new_scale else gr.skip(), _numbers(frame))
+                    scale = frame.scale
+        except (ValueError, FloatingPointError, MemoryError) as error:
+            problem = str(error)
+        except Exception:
+            log.exception("Painting failed")
+            problem = FAULT
+        last = View(**_buttons(painting=False))
+        with tempfile.TemporaryDirectory() as folder:  # emptied when Gradio, having taken a copy, comes back
+            if frame is not None:
+                try:
+                    path = Path(folder) / _file_name(content, style)
+                    images.save(images.rescale(frame.image, *shape), path)
+                    last = View(path, _ending(frame, shape), _numbers(frame), _offer(path), *last[-2:])
+                except ImageError as error:
+                    problem = str(error)
+            yield last._replace(sentence=_trouble(problem)) if problem else last
+        if problem:
+            raise gr.Error(problem, duration=6, print_exception=False)
+
+
+def _load(settings: Settings) -> "StyleTransfer":
+    from nst.features import load_network  # TensorFlow takes 4 s to import: the page is up before it
+    from nst.transfer import StyleTransfer
+
+    return StyleTransfer(load_network(settings))
+
+
+def _load_picture(path: str | None, name: str, settings: Settings) -> np.ndarray:
+    if not path:
+        raise ImageError(f"There is no {name} yet; drop one in, or start with an example.")
+    return images.load(path, longest_side=settings.size)
+
+
+def _pictures(pair: catalogue.Pair) -> tuple[str, str, str]:
+    """Both files and whose they are; the files copied to Gradio's own folder, since it serves no other."""
+    (content, whose), (style, whose_style) = catalogue.picture(pair.content), catalogue.picture(pair.style)
+    cache = partial(processing_utils.save_file_to_cache, cache_dir=get_upload_folder())
+    return cache(content), cache(style), html.escape(f"{whose} {whose_style}")
+
+
+# --- Words ------------------------------------------------------------------------------------------------------------
+
+
+def _buttons(painting: bool) -> dict[str, Any]:
+    return {"paint": gr.update(visible=not painting), "stop": gr.update(visible=painting)}
+
+
+def _offer(path: Path) -> dict[str, Any]:
+    return gr.update(value=path, visible=True)
+
+
+def _trouble(problem: str) -> str:
+    return f'<span class="trouble">{html.escape(problem)}</span>'
+
+
+def _progress(frame: "Frame") -> str:
+    return f"Painting at {frame.scale} pixels …"
+
+
+def _ending(frame: "Frame", shape: tuple[int, int]) -> str:
+    pixels = f"{shape[1]} × {shape[0]} pixels"
+    if frame.step == frame.steps:
+        return f"Painted in {_duration(frame.elapsed)}: {pixels}."
+    enlarged = f", enlarged to {pixels}" if frame.image.shape[:2] != shape else f": {pixels}"
+    return f"Stopped after {frame.step} of {frame.steps} steps{enlarged}."
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+def _numbers(frame: "Frame | None" = None) -> str:
+    """HTML: how far the run is, and its losses."""
+    values, done = dict.fromkeys(NUMBERS, "–"), 0.0
+    if frame is not None:
+        done = 100 * frame.step / frame.steps
+        progress = (f"{frame.step} of {frame.steps}", f"{frame.scale} px")
+        times = (_duration(frame.elapsed), _duration(frame.remaining))
+        losses = (f"{frame.losses[name]:.3g}" for name in ("content", "style", "total_variation", "total"))
+        values = dict(zip(NUMBERS, (*progress, *times, *losses), strict=True))
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in values.items())
+    return f'<div class="bar"><i style="width:{done:.1f}%"></i></div><dl>{cells}</dl>'
+
+
+def _file_name(content: str | None, style: str | None) -> str:
+    stems = (re.sub(r"\W+", "-", Path(path or "").stem)[:40].strip("-") or "picture" for path in (content, style))
+    return "_".join(stems) + ".png"
+
+
+def _data_url(pixels: np.ndarray) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(images.encode_jpeg(pixels)).decode()
+
+
+# --- The look: paper by day, the sky of Saint-Rémy by night -----------------------------------------------------------
+
+HEADER = """<h1>Neural style transfer</h1>
+<p>A photo is repainted in the manner of a painting while you watch, by the method of
+<a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
+
+# What changes by itself is read aloud only if it says so; the numbers change too often for that.
+ANNOUNCE = "() => { document.getElementById('sentence').setAttribute('aria-live', 'polite'); }"
+
+SHADES = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
+NIGHT = "#f6f4ee #ebe8df #d9d6cd #bdbdc0 #9499ad #676e8c #4a5276 #323a63 #1f2750 #161c3d #0e132c"
+OCHRE = "#fdf8ea #faedc8 #f4dc93 #ecc65c #e2b03a #cf9623 #a8741a #825618 #5f3f16 #432d12 #271a0a"
+
+
+def _theme() -> themes.Base:
+    night, ochre = (themes.Color(**dict(zip(SHADES, hue.split(), strict=True))) for hue in (NIGHT, OCHRE))
+    system = ["ui-sans-serif", "system-ui", "sans-serif"]  # the visitor's own: nothing is fetched from elsewhere
+    mono = ["ui-monospace", "monospace"]
+    theme = themes.Base(primary_hue=ochre, secondary_hue=night, neutral_hue=night, font=system, font_mono=mono)
+    return theme.set(
+        body_background_fill="#fbf9f4",
+        body_background_fill_dark="*neutral_950",
+        background_fill_secondary="#f3efe6",
+        background_fill_secondary_dark="#0a0e22",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="*neutral_900",
+        block_border_width="1px",
+        block_radius="10px",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_400",
+        button_primary_background_fill_dark="*primary_400",
+        button_primary_background_fill_hover="*primary_300",
+        button_primary_background_fill_hover_dark="*primary_300",
+        button_primary_text_color="*neutral_950",
+        button_primary_text_color_dark="*neutral_950",
+        button_secondary_background_fill="*neutral_100",
+        button_secondary_background_fill_dark="*neutral_800",
+        button_cancel_background_fill="*neutral_800",
+        button_cancel_background_fill_dark="*neutral_100",
+        button_cancel_background_fill_hover="*neutral_700",
+        button_cancel_background_fill_hover_dark="*neutral_50",
+        button_cancel_text_color="#ffffff",
+        button_cancel_text_color_dark="*neutral_950",
+        button_large_radius="10px",
+        slider_color="*primary_500",
+        slider_color_dark="*primary_400",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_300",
+    )
+
+
+# --- Layout -----------------------------------------------------------------------------------------------------------
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """The page."""
+    with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.HTML(HEADER)
+        with gr.Row(elem_id="page"):
+            with gr.Column(elem_id="inputs", scale=4, min_width=300):
+                with gr.Row(elem_id="pairs"):
+                    cards = [(pair, gr.Button(pair.title, elem_id=f"pair-{pair.name}")) for pair in _pairs()]
+                with gr.Row(elem_id="pictures"):
+                    content = _upload("Your photo", "Drop a photo here", "content")
+                    style = _upload("A painting", "Drop a painting here", "style")
+                with gr.Row(elem_id="actions"):
+                    paint = gr.Button("Paint", variant="primary", elem_id="paint")
+                    stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+                with gr.Column(elem_id="controls"):
+                    size, strength, network = _controls()
+                    reason = gr.HTML("The network is being loaded …", elem_id="reason")
+                    credit = gr.HTML(elem_id="credit")
+            with gr.Column(elem_id="result", scale=7, min_width=320):
+                picture = LiveImage(
+                    label="Picture",
+                    show_label=False,
+                    interactive=False,
+                    buttons=["fullscreen"],  # the download is a button of its own: large enough for a thumb
+                    alt_text="Your photo, repainted",
+                    elem_id="picture",
+                )
+                sentence = gr.HTML(INVITATION, label="Sentence", elem_id="sentence")
+                numbers = gr.HTML(_numbers(), label="Numbers", elem_id="numbers")
+                download = Download("Download as PNG", visible=False, elem_id="download")
+
+        run: dict[str, Any] = {
+            "fn": studio.paint,
+            "inputs": [content, style, size, strength, network],
+            "outputs": list(View(picture, sentence, numbers, download, paint, stop)),
+            "concurrency_id": "painter",
+            "concurrency_limit": 1,  # two at once would each take twice as long
+            "show_progress_on": picture,
+        }
+        private: dict[str, Any] = {"api_visibility": "private"}
+        painted = [paint.click(**run, api_name="paint")]
+        for pair, card in cards:
+            chosen = card.click(partial(_pictures, pair), None, [content, style, credit], queue=False, **private)
+            painted.append(chosen.then(**run, **private))
+        stop.click(studio.stop, queue=False, **private)
+
+        # In the browser alone, at once: whoever waits is told so, and whoever was refused a place in the queue, too.
+        gr.on([paint.click, *(card.click for _, card in cards)], None, None, sentence, js=_js(WAITING), **private)
+        for event in painted:
+            event.failure(
+                None, sentence, sentence, js=f"text => text === '{WAITING}' ? `{_trouble(CROWD)}` : text", **private
+            )
+        gr.on([content.input, style.input], None, None, credit, js=_js(""), **private)
+        for event in (page.load, network.change):
+            event(studio.describe, network, reason, queue=False, show_progress="hidden", **private)
+        page.load(None, js=ANNOUNCE, **private)
+    return page
+
+
+def _js(text: str) -> str:
+    return f"() => '{text}'"
+
+
+def _pairs() -> list[catalogue.Pair]:
+    """Those whose pictures are installed."""
+    names = {example.name for example in catalogue.examples()}
+    return [pair for pair in catalogue.PAIRS if {pair.content, pair.style} <= names]
+
+
+def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
+    return Upload(label=label, placeholder=placeholder, sources="upload", type="filepath", height=170, elem_id=elem_id)
+
+
+def _controls() -> tuple[gr.Slider, gr.Slider, gr.Radio]:
+    size = gr.Slider(
+        *SIZES,
+        value=DEFAULTS.size,
+        step=32,
+        label="Size",
+        info="Longest side of the result in pixels; twice the size takes about four times as long.",
+        elem_id="size",
+    )
+    strength = gr.Slider(
+        KNOBS["strength"]["low"],
+        KNOBS["strength"]["high"],
+        value=DEFAULTS.strength,
+        step=1,
+        label="Strength",
+        info="0 keeps the photo, 100 gives in to the painting.",
+        elem_id="strength",
+    )
+    network = gr.Radio(
+        [(NETWORKS[name], name) for name in KNOBS["network"]["choices"]],
+        value=DEFAULTS.network,
+        label="Network",
+        info="The eye that compares the pictures: VGG-19 sees more, the compact one is quicker.",
+        elem_id="network",
+    )
+    return size, strength, network
+
+
+def _thumbnails() -> str:
+    """CSS that shows the pictures of every example on its button."""
+    rules = ""
+    for pair in _pairs():
+        files = (catalogue.find(name).path for name in (pair.content, pair.style))
+        urls = ", ".join(f"url({_data_url(_middle(images.load(file, longest_side=260)))})" for file in files)
+        rules += f"#pairs #pair-{pair.name} {{ background-image: {urls}; }}\n"
+    return rules
+
+
+def _middle(picture: np.ndarray) -> np.ndarray:
+    """The largest square in the middle of a picture, uint8."""
+    height, width = picture.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images.to_uint8(picture[:, top : top + side, left : left + side])
+
+
+def serve(page: gr.Blocks, **options: Any) -> None:
+    """Put the page on the network, fit for strangers: bounded uploads and queue, nothing recorded, no stack traces."""
+    page.queue(max_size=16).launch(
+        theme=_theme(),
+        css=_thumbnails(),
+        css_paths=Path(__file__).with_suffix(".css"),
+        max_file_size=images.MAX_BYTES,
+        show_error=False,
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        footer_links=["api"],
+        **options,
+    )
+
+
+studio = Studio()
+demo = build(studio)  # by this name `gradio app.py` finds it
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    threading.Thread(target=studio.warm, daemon=True).start()
+    desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    serve(demo, inbrowser=desktop)  # elsewhere it might be a browser in this very terminal

@@ -1,0 +1,404 @@
+"""app.py: its handlers as plain generators with a painter made here, and the page in a real browser."""
+
+import io
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+import app
+from nst import images
+from nst.settings import Settings
+
+VISITOR = SimpleNamespace(session_hash="visitor")
+SIZE, STRENGTH, NETWORK = 128, 50, "auto"
+
+
+class Painter:
+    """An engine that blends the two pictures: half of the steps at half of the size; the test says when it goes on."""
+
+    network = SimpleNamespace(name="compact", reason="The compact network, <because> this is a test.")
+
+    def __init__(self, steps: int = 20, fails_at: int | None = None):
+        self.steps, self.fails_at = steps, fails_at
+        self.go_on = threading.Semaphore(0)
+        self.closed = threading.Event()
+        self.settings: Settings | None = None
+
+    def stylize(self, content: np.ndarray, styles: list[np.ndarray], settings: Settings) -> Iterator[SimpleNamespace]:
+        self.settings = settings
+        try:
+            for step in range(self.steps + 1):
+                if step == self.fails_at:
+                    raise RuntimeError("a fault inside")
+                size = settings.size if step > self.steps // 2 else settings.size // 2
+                shape = images.fit(*content.shape[1:3], size)
+                share = step / self.steps
+                blend = (1 - share) * images.resize(content, *shape) + share * images.resize(styles[0], *shape)
+                losses = {"content": share, "style": 1 - share, "total_variation": 0.25, "total": 1.25}
+                pixels = images.to_uint8(blend)
+                yield SimpleNamespace(
+                    step=step,
+                    steps=self.steps,
+                    scale=size,
+                    image=pixels,
+                    losses=losses,
+                    elapsed=share,
+                    remaining=1 - share,
+                )
+                self.go_on.acquire(timeout=0.15)
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    return picture(tmp_path / "my photo.png", (240, 160))
+
+
+@pytest.fixture
+def painting(tmp_path: Path) -> str:
+    return picture(tmp_path / "Wheat Field.jpg", (200, 200))
+
+
+def picture(path: Path, size: tuple[int, int]) -> str:
+    values = np.random.default_rng(size[0]).integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    Image.fromarray(values).resize(size).save(path)
+    return str(path)
+
+
+def paint(painter: Painter, content: str | None, style: str | None, **changes) -> Iterator[app.View]:
+    values = {"size": SIZE, "strength": STRENGTH, "network": NETWORK} | changes
+    return app.Studio(lambda _: painter).paint(content, style, **values, request=VISITOR)
+
+
+def released(painter: Painter) -> Painter:
+    for _ in range(painter.steps):
+        painter.go_on.release()
+    return painter
+
+
+# --- Handlers ---------------------------------------------------------------------------------------------------------
+
+
+def test_frames_then_a_png_of_the_asked_size(photo, painting):
+    painter = released(Painter(steps=6))
+    frames, sentences = [], []
+    for view in paint(painter, photo, painting, strength=70):
+        if isinstance(view.picture, np.ndarray):
+            frames.append(view.picture)
+        if isinstance(view.picture, Path):
+            with Image.open(view.picture) as result:  # gone when the generator is resumed
+                assert (result.format, result.size) == ("PNG", (128, 85))
+                pixels = np.asarray(result)
+            assert view.picture.name == "my-photo_Wheat-Field.png"
+        if isinstance(view.sentence, str):
+            sentences.append(view.sentence)
+    assert [frame.shape[1] for frame in frames] == [64, 64, 64, 64, 128, 128]  # the seventh is the PNG
+    expected = images.resize(images.load(painting, longest_side=SIZE), 85, 128)
+    np.testing.assert_array_equal(pixels, images.to_uint8(expected))
+    assert painter.settings == Settings(size=128, strength=70)
+    assert painter.closed.is_set()
+    assert sentences == [
+        "Looking at both pictures …",
+        "Painting at 64 pixels …",
+        "Painting at 128 pixels …",
+        "Painted in 1 s: 128 × 85 pixels.",
+    ]
+
+
+def test_stop_enlarges_the_picture_so_far(photo, painting):
+    painter = released(Painter(steps=6))
+    studio = app.Studio(lambda _: painter)
+    views = studio.paint(photo, painting, SIZE, STRENGTH, NETWORK, VISITOR)
+    next(view for view in views if isinstance(view.picture, np.ndarray))
+    studio.stop(SimpleNamespace(session_hash="somebody else"))
+    assert isinstance(next(views).picture, np.ndarray)
+    studio.stop(VISITOR)
+    last = next(views)
+    with Image.open(last.picture) as result:
+        assert (result.format, result.size) == ("PNG", (128, 85))
+    assert last.sentence == "Stopped after 2 of 6 steps, enlarged to 128 × 85 pixels."
+    assert last.download["value"] == last.picture
+    assert painter.closed.is_set()
+    assert last.paint["visible"] and not last.stop["visible"]
+    assert list(views) == []
+    assert not last.picture.exists()
+
+
+def test_a_visitor_who_leaves_ends_the_painting(photo, painting):
+    painter = released(Painter())
+    views = paint(painter, photo, painting)
+    next(view for view in views if isinstance(view.picture, np.ndarray))
+    views.close()
+    assert painter.closed.is_set()
+
+
+def test_a_fault_keeps_the_picture(photo, painting, caplog):
+    views, seen = paint(released(Painter(steps=6, fails_at=5)), photo, painting), []
+    with pytest.raises(gr.Error) as raised:
+        for view in views:
+            seen.append(view)
+    assert raised.value.message == app.FAULT and not raised.value.print_exception
+    assert isinstance(seen[-1].picture, Path) and app.FAULT in seen[-1].sentence
+    assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
+    assert "a fault inside" in caplog.text  # for us, not for the visitor
+
+
+def broken(tmp_path: Path) -> str:
+    path = tmp_path / "<b>torn.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    return str(path)
+
+
+def drawing(tmp_path: Path) -> str:
+    path = tmp_path / "drawing.svg"
+    path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda _: None, "There is no photo yet"),
+        (broken, "&lt;b&gt;torn.png is damaged"),
+        (drawing, "drawing.svg is not a picture this program can read"),
+        (lambda folder: picture(folder / "dot.png", (8, 8)), "dot.png is 8 x 8 pixels; at least"),
+    ],
+)
+def test_bad_pictures_get_a_sentence(tmp_path, painting, make, sentence):
+    views, seen = paint(Painter(), make(tmp_path), painting), []
+    with pytest.raises(gr.Error) as raised:
+        for view in views:
+            seen.append(view)
+    assert not raised.value.print_exception
+    assert sentence in seen[-1].sentence
+    assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
+    assert all(view.picture == gr.skip() for view in seen)
+
+
+def test_a_missing_painting_gets_a_sentence(photo):
+    with pytest.raises(gr.Error, match="There is no painting yet"):
+        list(paint(Painter(), photo, None))
+
+
+def test_networks_are_loaded_once():
+    loaded = []
+
+    def load(settings: Settings) -> Painter:
+        loaded.append(settings.network)
+        return Painter()
+
+    studio = app.Studio(load)
+    for network in ("auto", "vgg19", "auto"):
+        studio.engine(Settings(network=network, strength=len(loaded)))
+    assert loaded == ["auto", "vgg19"]
+
+
+def test_the_page_says_which_network_and_why():
+    def load(settings: Settings) -> Painter:
+        if settings.network == "vgg19":
+            raise ValueError("No weights & no way to get them.")
+        return Painter()
+
+    studio = app.Studio(load)
+    assert studio.describe("auto") == "The compact network, &lt;because&gt; this is a test."
+    assert "No weights &amp; no way" in studio.describe("vgg19")
+
+
+def test_warming_paints_two_proportions():
+    painter = released(released(Painter(steps=1)))
+    app.Studio(lambda _: painter).warm()
+    assert painter.closed.is_set()
+
+
+def test_uploads_are_not_opened(tmp_path):
+    path = broken(tmp_path)
+    assert app.Upload(type="filepath").preprocess(gr.data_classes.ImageData(path=path)) == path
+
+
+def test_frames_travel_inside_the_event():
+    data = app.LiveImage().postprocess(np.zeros((4, 4, 3), np.uint8))
+    assert data is not None and data.path is None and str(data.url).startswith("data:image/jpeg;base64,/9j/")
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no Chromium to open the page with.")
+    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
+    chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    yield chromium
+    chromium.close()
+    playwright.stop()
+
+
+@pytest.fixture
+def visit(browser):
+    """visit(studio) opens the page as a new visitor sees it; the console must stay free of errors."""
+    pages, contexts, complaints = {}, [], []
+
+    def open_page(studio: app.Studio, queue: int | None = None, **options):
+        if studio not in pages:
+            page = app.build(studio)
+            app.serve(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+            page._queue.max_size = queue or page._queue.max_size
+            pages[studio] = page
+        contexts.append(browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | options)))
+        tab = contexts[-1].new_page()
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda request: complaints.append(request.url) if abroad(request.url) else None)
+        tab.goto(pages[studio].local_url)
+        tab.wait_for_selector("#reason:not(:has-text('being loaded'))")
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    for page in pages.values():
+        page.close(verbose=False)
+    assert complaints == []
+
+
+def abroad(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:"))
+
+
+WATCH = """() => {
+  window.seen = new Set();
+  const look = () => document.querySelectorAll('#picture img').forEach(image => window.seen.add(image.src));
+  const changes = {subtree: true, childList: true, attributes: true};
+  new MutationObserver(look).observe(document.querySelector('#picture'), changes);
+}"""
+
+
+def choose_size(tab, size: int) -> None:
+    tab.fill("#size input[type=number]", str(size))
+    tab.press("#size input[type=number]", "Tab")
+
+
+def download(tab) -> tuple[str, Image.Image]:
+    with tab.expect_download() as waiting:
+        tab.click("#download:visible")
+    return waiting.value.suggested_filename, Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
+
+
+def test_one_click_paints_and_stop_keeps_the_picture(visit):
+    tab = visit(app.Studio(lambda _: Painter(steps=1000)))
+    choose_size(tab, 256)
+    tab.evaluate(WATCH)
+    tab.click("#pair-starry-night")
+    tab.wait_for_function("window.seen.size >= 5")
+    assert all(src.startswith("data:image/jpeg") for src in tab.evaluate("[...window.seen]"))
+    shown = tab.locator("#picture img").bounding_box()
+    assert tab.locator("#content img").count() == tab.locator("#style img").count() == 1
+    assert "van Gogh" in tab.inner_text("#credit")
+
+    tab.click("#stop")
+    tab.wait_for_selector("#sentence:has-text('Stopped after')")
+    assert tab.locator("#picture img").bounding_box() == shown  # enlarged from 128 to 256: same place on the screen
+    assert tab.is_visible("#paint") and not tab.is_visible("#stop")
+    name, result = download(tab)
+    assert name.startswith("tower_starry") and name.endswith(".png")
+    assert (result.format, max(result.size)) == ("PNG", 256)
+    assert tab.locator("#sentence").get_attribute("aria-live") == "polite"
+
+
+def test_a_phone_scrolls_in_one_direction(visit):
+    tab = visit(app.Studio(lambda _: Painter(steps=3)), viewport={"width": 390, "height": 844})
+    top = {
+        name: tab.locator(name).bounding_box()["y"]
+        for name in ("#pairs", "#pictures", "#paint", "#result", "#controls")
+    }
+    assert list(top) == sorted(top, key=lambda name: top[name])
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#download:visible")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_errors_are_one_sentence(visit, tmp_path):
+    tab = visit(app.Studio(lambda _: Painter(steps=3)))
+    tab.click("#paint")
+    tab.wait_for_selector("#sentence .trouble:has-text('There is no photo yet')")
+    tab.set_input_files("#content input[type=file]", drawing(tmp_path))
+    tab.set_input_files("#style input[type=file]", picture(tmp_path / "painting.png", (64, 64)))
+    tab.wait_for_selector("#style img")
+    tab.wait_for_selector("#content img", state="attached")
+    tab.click("#paint")
+    tab.wait_for_selector("#sentence .trouble:has-text('drawing.svg is not a picture')")
+    assert tab.is_visible("#paint") and not tab.is_visible("#stop")
+
+
+def test_programs_get_the_finished_picture(visit, photo, painting):
+    client_module = pytest.importorskip("gradio_client")
+    painter = Painter(steps=2)
+    url = visit(app.Studio(lambda _: painter)).url
+    client = client_module.Client(url, verbose=False, analytics_enabled=False)
+    try:
+        files = [client_module.handle_file(path) for path in (photo, painting)]
+        path, sentence, _ = client.predict(*files, size=128, api_name="/paint")
+        with Image.open(path) as result:
+            assert (result.format, result.size) == ("PNG", (128, 85))
+        assert sentence.startswith("Painted in")
+        assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/paint"]
+    finally:
+        client.close()
+
+
+def test_when_too_many_wait_one_sentence_says_so(visit):
+    studio = app.Studio(lambda _: Painter(steps=1000))
+    first, second, third = (visit(studio, queue=1) for _ in range(3))
+    first.click("#pair-starry-night")
+    first.wait_for_selector("#picture img")
+    second.click("#pair-starry-night")
+    second.wait_for_selector("#picture :text('queue: 1/1')")
+    third.click("#pair-starry-night")
+    third.wait_for_selector(f"#sentence .trouble:has-text('{app.CROWD}')")
+
+
+def test_visitors_take_turns_and_leaving_makes_room(visit):
+    painters = []
+
+    def load(_: Settings) -> Painter:
+        painters.append(Painter(steps=1000))
+        return painters[-1]
+
+    studio = app.Studio(load)
+    first, second = visit(studio), visit(studio)
+    first.click("#pair-starry-night")
+    first.wait_for_selector("#picture img")
+    second.click("#pair-starry-night")
+    second.wait_for_selector("#picture :text('queue: 1/1')")
+    assert second.inner_text("#sentence") == app.WAITING
+    first.close()
+    second.wait_for_selector("#picture img")
+    assert painters[0].closed.is_set()
+    second.click("#stop")
+    second.wait_for_selector("#download:visible")
+
+
+def test_the_compact_network_paints_on_the_page(visit, monkeypatch):
+    def load(_: Settings):
+        engine = app._load(Settings(network="compact"))
+        stylize, steps = engine.stylize, {"steps": (2,), "frames_per_second": 60}
+        monkeypatch.setattr(engine, "stylize", lambda *args: stylize(*args[:2], replace(args[2], **steps)))
+        return engine
+
+    tab = visit(app.Studio(load))
+    choose_size(tab, 128)
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#sentence:has-text('Painted in')", timeout=60_000)
+    _, result = download(tab)
+    assert (result.format, max(result.size)) == ("PNG", 128)
