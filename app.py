@@ -243,7 +243,7 @@ def _numbers(frame: "Frame | None" = None) -> str:
     """HTML: how far the run is, and its losses."""
     values, done = dict.fromkeys(NUMBERS, "–"), 0.0
     if frame is not None:
-        done = 100 * frame.step / frame.steps
+        done = 100 * frame.elapsed / (frame.elapsed + frame.remaining) if frame.step else 0.0  # late steps take longer
         progress = (f"{frame.step} of {frame.steps}", f"{frame.scale} px")
         times = (_duration(frame.elapsed), _duration(frame.remaining))
         losses = (f"{frame.losses[name]:.3g}" for name in ("content", "style", "total_variation", "total"))

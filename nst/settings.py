@@ -48,7 +48,7 @@ class Settings:
     )
     content_weight: float = _knob(0.12, "α, the weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, the weight of the style loss", 0, 1e6)
-    total_variation_weight: float = _knob(5.0, "γ, the weight of the total variation: smoothness", 0, 1e6)
+    total_variation_weight: float = _knob(8.0, "γ, the weight of the total variation: smoothness", 0, 1e6)
     style_blend: tuple[float, ...] = _knob((), "share of each painting where there are several; none: equal", 0, 1e6)
     style_scale: float = _knob(1.0, "size of the painting relative to the picture: smaller, finer strokes", 0.1, 4)
 

@@ -174,7 +174,8 @@ class _Clock:
         scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
         self.steps = sum(steps for _, steps in scales)
         self.step = 0
-        self._work = sum(height * width * steps for (height, width), steps in scales)
+        self._margin = settings.padding
+        self._work = sum(self._cost(*shape) * steps for shape, steps in scales)
         self._done, self._done_first = 0, 0  # pixels times steps: so far, and in the first step
         self._began = self._first_step = self._next_frame = time.monotonic()
         self._interval = 1 / settings.frames_per_second
@@ -182,9 +183,12 @@ class _Clock:
     def tick(self, photo: np.ndarray) -> None:
         """One step of an image of the photo's size is done."""
         self.step += 1
-        self._done += photo.shape[1] * photo.shape[2]
+        self._done += self._cost(photo.shape[1], photo.shape[2])
         if self.step == 1:  # it may have waited for the compiler, and says little about the others
             self._first_step, self._done_first = time.monotonic(), self._done
+
+    def _cost(self, height: int, width: int) -> int:
+        return (height + 2 * self._margin) * (width + 2 * self._margin)
 
     @property
     def frame_is_due(self) -> bool:
