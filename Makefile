@@ -8,7 +8,7 @@ run: .venv/run
 test: .venv/test
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
-	$(VENV)/pyright
+	$(VENV)/pyright --pythonpath $(VENV)/python
 	$(VENV)/python -m pytest
 
 .venv/run .venv/test: requirements.txt pyproject.toml
