@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -28,6 +29,9 @@ FAILED, BAD_INPUT, STOPPED = 1, 2, 130  # exit codes
 
 class _Stop(BaseException):
     """Ctrl-C or SIGTERM.  A KeyboardInterrupt that passes through an import may change the exit code at the end."""
+
+
+_asked_to_stop = threading.Event()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,6 +164,8 @@ def paint(options: argparse.Namespace) -> int:
         with _reporter(options, network) as report:
             for frame in StyleTransfer(network).stylize(content, styles, settings):
                 report(frame)
+                if _asked_to_stop.is_set():
+                    raise _Stop
                 if options.timelapse:
                     film.append(frame.image)
     except _Stop:
@@ -187,10 +193,12 @@ def paint(options: argparse.Namespace) -> int:
 
 
 def _stop(*_: Any) -> NoReturn:
+    _asked_to_stop.set()  # an exception that rises inside a destructor or a callback is lost
     raise _Stop
 
 
 def _on_signals(handler: Any) -> None:
+    _asked_to_stop.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
 
