@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except ValueError as error:
         return _tell(error, BAD_INPUT)
-    except FloatingPointError as error:
+    except (FloatingPointError, MemoryError) as error:
         return _tell(error, FAILED)
     except (_Stop, KeyboardInterrupt):
         return _tell("Stopped before anything was painted; nothing was written.", STOPPED)
@@ -159,7 +159,7 @@ def paint(options: argparse.Namespace) -> int:
         from nst.transfer import StyleTransfer
     network = load_network(settings)
 
-    frame, film, code = None, timelapse.Film(), 0
+    frame, film, code, trouble = None, timelapse.Film(), 0, ""
     try:
         with _reporter(options, network) as report:
             for frame in StyleTransfer(network).stylize(content, styles, settings):
@@ -170,6 +170,11 @@ def paint(options: argparse.Namespace) -> int:
                     film.append(frame.image)
     except _Stop:
         code = STOPPED
+    except (FloatingPointError, MemoryError) as error:
+        files = filter(None, (options.output, options.timelapse))
+        if frame is None or any(Path(file).exists() for file in files):  # a failed run replaces nothing
+            raise
+        code, trouble = FAILED, str(error)
     _on_signals(signal.SIG_IGN)
     if frame is None:
         raise _Stop
@@ -177,7 +182,7 @@ def paint(options: argparse.Namespace) -> int:
     _, height, width, _ = content.shape
     picture = images.rescale(frame.image, *images.fit(height, width, settings.size))
     images.save(picture, options.output)
-    notes = [note for _, note in named if note]
+    notes = [note for note in (trouble, *(note for _, note in named)) if note]
     if options.timelapse:
         if picture is not frame.image:
             film.append(picture)
@@ -270,7 +275,7 @@ def _summarize(
 ) -> None:
     """The last words: JSON or a line on standard output, what else a person should know on standard error."""
     height, width = picture.shape[:2]
-    if code == STOPPED:
+    if code:
         done = f"Stopped at step {frame.step} of {frame.steps}"
         notes = [f"{done}; what was painted so far is in {options.output}, {width} x {height} pixels.", *notes]
     for note in notes:
@@ -285,7 +290,7 @@ def _summarize(
             "peak_memory_bytes": _peak_memory(),
         }
         _print(json.dumps(told))
-    elif code != STOPPED:
+    elif not code:
         painted = f"{width} x {height} pixels, {frame.steps} steps in {frame.elapsed:.1f} s"
         _print(f"{options.output}: {painted} by {network.name} in {network.precision}. {network.reason}")
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 TINY = ["--size", "64", "--min-scale", "32", "--steps", "4"]
 
 ENGINE = textwrap.dedent("""
-    import os, sys, time, types
+    import contextlib, os, signal, sys, time, types
     import numpy as np
     from nst import images
 
@@ -60,6 +60,10 @@ ENGINE = textwrap.dedent("""
                         raise FloatingPointError("The loss overflowed at step 1; try a lower learning rate.")
                     if behavior == "slow":
                         time.sleep(60)
+                    if behavior == "deaf" and step == 3:  # as when a signal comes while a destructor runs
+                        with contextlib.suppress(BaseException):
+                            os.kill(os.getpid(), signal.SIGINT)
+                            time.sleep(60)
                 step += 1
 
     sys.modules["nst.features"] = types.SimpleNamespace(load_network=load_network)
@@ -325,6 +329,13 @@ def test_stopping_saves_picture_and_film(start, tmp_path, number):
         assert image.getpixel((32, 24)) == (200, 100, 0)
 
 
+def test_a_stop_that_is_lost_in_a_callback_is_heeded_at_the_next_frame(start, tmp_path):
+    process = start(*paint(), behavior="deaf")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.startswith("nst: Stopped at step 4 of 8; what was painted so far is in out.png")
+
+
 def test_stopping_the_film_keeps_the_picture(start, tmp_path):
     process = start(*paint("--timelapse", "film.gif"), behavior="slow film")
     assert process.stdout.readline() == "filming\n"
@@ -416,3 +427,10 @@ def test_a_run_that_fails_midway_leaves_the_old_picture(run, tmp_path):
     refuses(run(*paint("--timelapse", "film.gif"), behavior="overflow"), "The loss overflowed", code=1)
     assert (tmp_path / "out.png").read_bytes() == b"old"
     assert not (tmp_path / "film.gif").exists()
+
+
+def test_a_run_that_fails_on_the_way_keeps_what_is_painted_where_nothing_was(run, tmp_path):
+    code, _, err = run(*paint(), behavior="overflow")
+    assert code == 1
+    assert "is in out.png, 64 x 48 pixels.\nnst: The loss overflowed" in err
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
