@@ -1,6 +1,7 @@
 """Content, style and total-variation losses: pure functions of tensors (Gatys, Ecker and Bethge 2015, section 2).
 
-To add a term: write it here, add it to the sum in `transfer.StyleTransfer._losses`, give it a weight in `settings`.
+To add a term: write it here, give it a weight in `settings.Settings` and in its `loss_weights`, and add it to the sum
+in `transfer.StyleTransfer._losses_and_gradient`.
 """
 
 from typing import Any

@@ -135,22 +135,18 @@ class StyleTransfer:
         with tf.GradientTape() as tape:
             tape.watch(image)
             features = self.network(image, {*targets.content, *targets.style}, margin)
-            content = tf.add_n(
-                [
-                    weights.content_layers[layer] * content_loss(features[layer], target, normalization)
-                    for layer, target in targets.content.items()
-                ]
+            content = sum(
+                weights.content_layers[layer] * content_loss(features[layer], target, normalization)
+                for layer, target in targets.content.items()
             )
-            style = tf.add_n(
-                [
-                    weights.style_layers[layer]
-                    * style_loss(style_statistics(features[layer], statistics), target, normalization)
-                    for layer, target in targets.style.items()
-                ]
+            style = sum(
+                weights.style_layers[layer]
+                * style_loss(style_statistics(features[layer], statistics), target, normalization)
+                for layer, target in targets.style.items()
             )
             variation = total_variation(image)
             total = weights.content * content + weights.style * style + weights.total_variation * variation
-        losses = {"content": content, "style": style, "total_variation": variation, "total": total}
+        losses: Any = {"content": content, "style": style, "total_variation": variation, "total": total}
         gradient: Any = tape.gradient(total, image)
         return losses, gradient
 
