@@ -191,7 +191,9 @@ def _load(settings: Settings) -> "StyleTransfer":
     from nst.features import load_network  # TensorFlow takes 4 s to import: the page is up before it
     from nst.transfer import StyleTransfer
 
-    return StyleTransfer(load_network(settings))
+    network = load_network(settings)
+    log.info("%s in %s: %s", network.name, network.precision, network.reason)
+    return StyleTransfer(network)
 
 
 def _load_picture(path: str | None, name: str, settings: Settings) -> np.ndarray:
