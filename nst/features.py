@@ -7,13 +7,9 @@ import tensorflow as tf
 
 from nst import weights
 from nst.settings import Settings
-from nst.weights import Weights, WeightsError
+from nst.weights import CONVOLUTIONS, Weights, WeightsError
 
 Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
-
-CONVOLUTIONS = tuple(
-    f"block{block}_conv{index}" for block, count in enumerate((2, 2, 4, 4, 4), start=1) for index in range(1, count + 1)
-)
 
 
 class Network:

@@ -11,6 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+CONVOLUTIONS = {  # name, as Keras has it -> filters, first to deepest
+    f"block{block}_conv{index}": filters
+    for block, (count, filters) in enumerate(((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)), start=1)
+    for index in range(1, count + 1)
+}
 COMPACT_FILE = Path(__file__).with_name("compact_vgg19.npz")
 KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, of 255: subtracted from each picture when VGG-19 was trained
@@ -72,12 +77,28 @@ def read(path: str | Path) -> Weights:
         raise WeightsError(f"weights: there is no file {path}")
     try:
         weights = readers[path.suffix](path)
-        kernel = weights.parameters["block1_conv1_kernel"]
     except Exception as error:  # each format's reader has its own ways to fail on a foreign or damaged file
         raise WeightsError(f"weights: {path.name} does not hold the convolutions of a VGG-19") from error
-    if kernel.shape[:3] != (3, 3, 3):
-        raise WeightsError(f"weights: the first kernel in {path.name} is {kernel.shape}; VGG-19's is (3, 3, 3, 64)")
+    _check_shapes(weights.parameters, path.name)
     return weights
+
+
+def _check_shapes(parameters: Mapping[str, np.ndarray], file: str) -> None:
+    """Raise unless these are VGG-19's convolutions, of which the deepest may be missing."""
+    channels, missing = 3, ""
+    for layer, filters in CONVOLUTIONS.items():
+        kernel, bias = parameters.get(f"{layer}_kernel"), parameters.get(f"{layer}_bias")
+        if kernel is None or bias is None:
+            missing = missing or layer
+            continue
+        if missing:
+            raise WeightsError(f"weights: {file} has {layer} but not {missing}, without which it cannot be computed")
+        right = (3, 3, channels, filters)
+        if (kernel.shape, bias.shape) != (right, right[-1:]):
+            raise WeightsError(f"weights: the kernel of {layer} in {file} is {kernel.shape}; VGG-19's is {right}")
+        channels = filters
+    if missing == next(iter(CONVOLUTIONS)):
+        raise WeightsError(f"weights: {file} does not hold the convolutions of a VGG-19")
 
 
 def _caffe_weights(parameters: dict[str, np.ndarray]) -> Weights:

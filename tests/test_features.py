@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from nst import features, weights
-from nst.features import CONVOLUTIONS, Network, choose_network, load_network
+from nst.features import Network, choose_network, load_network
 from nst.settings import STYLE_LAYERS, Settings
-from nst.weights import WeightsError
+from nst.weights import CONVOLUTIONS, WeightsError
 from tests import toy
 
 CHANNELS = dict(zip(STYLE_LAYERS, (64, 128, 256, 512, 512), strict=True))
@@ -32,7 +32,7 @@ def no_internet(monkeypatch, tmp_path):
 @pytest.mark.parametrize("pooling", ["average", "max"])
 def test_the_compact_network_has_vgg19s_layers_and_channels(pooling):
     network = load_network(Settings(network="compact", pooling=pooling, precision="float32"))
-    assert network.layers == CONVOLUTIONS[:13]
+    assert network.layers == tuple(CONVOLUTIONS)[:13]
     activations = network(tf.constant(toy.picture(50, 70)), set(STYLE_LAYERS), margin=16)
     for block, (layer, channels) in enumerate(CHANNELS.items()):
         assert activations[layer].shape == (1, -(-50 // 2**block), -(-70 // 2**block), channels)
@@ -43,7 +43,7 @@ def test_the_compact_network_has_vgg19s_layers_and_channels(pooling):
 def test_vgg19_agrees_with_keras():
     model = keras.applications.VGG19(include_top=False, weights=None)
     network = Network("vgg19", weights._caffe_weights(weights._keras_parameters(model)), pooling="max")
-    assert network.layers == CONVOLUTIONS == tuple(layer.name for layer in model.layers if "_conv" in layer.name)
+    assert network.layers == tuple(CONVOLUTIONS) == tuple(layer.name for layer in model.layers if "_conv" in layer.name)
     image = toy.picture(128, 128)
     outputs = [model.get_layer(layer).output for layer in ("block1_conv1", "block3_conv2")]
     expected = keras.Model(model.input, outputs)(keras.applications.vgg19.preprocess_input(255 * image.copy()))

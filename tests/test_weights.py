@@ -6,10 +6,10 @@ import pytest
 import scipy.io
 
 from nst import weights
-from nst.features import CONVOLUTIONS, load_network
+from nst.features import load_network
 from nst.settings import Settings
 from nst.transfer import StyleTransfer
-from nst.weights import WeightsError
+from nst.weights import CONVOLUTIONS, WeightsError
 from tests import toy
 
 
@@ -91,6 +91,23 @@ def test_other_networks_are_refused(tmp_path):
     np.savez(tmp_path / "foreign.npz", something=np.zeros(3))
     with pytest.raises(WeightsError, match=r"does not hold the convolutions"):
         weights.read(tmp_path / "foreign.npz")
+
+
+def test_a_layer_in_between_is_missing_or_wrong(kernels, tmp_path):
+    gap = {key: array for key, array in kernels.items() if not key.startswith("block1_conv2")}
+    narrow = kernels | {"block3_conv1_kernel": kernels["block3_conv1_kernel"][..., :100]}
+    for arrays, sentence in (
+        (gap, "has block2_conv1 but not block1_conv2"),
+        (narrow, r"is \(3, 3, 128, 100\); VGG-19"),
+    ):
+        np.savez(tmp_path / "vgg.npz", **arrays)
+        with pytest.raises(WeightsError, match=sentence):
+            weights.read(tmp_path / "vgg.npz")
+
+
+def test_the_deepest_layers_may_be_missing(kernels, tmp_path):
+    np.savez(tmp_path / "shallow.npz", **{key: array for key, array in kernels.items() if key < "block3_conv2"})
+    assert load_network(Settings(weights=str(tmp_path / "shallow.npz"))).layers == tuple(CONVOLUTIONS)[:5]
 
 
 def test_nothing_is_unpickled(tmp_path):
