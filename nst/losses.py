@@ -17,7 +17,7 @@ def gram_matrix(features: tf.Tensor) -> tf.Tensor:
     """Correlations between filter responses, averaged over positions (Gatys et al. 2015, eq. 3).
 
     Args:
-        features: float (B, H, W, C) activations of one layer.
+        features: float (B, H, W, C) activations of one layer; (B, H·W, C) is as good.
 
     Returns:
         float32 (B, C, C).  Divided by H·W, unlike the paper, so that pictures of different sizes compare.
@@ -53,8 +53,7 @@ def covariance(features: tf.Tensor) -> Any:
         by_rows += tf.cast(by_mean / count, rows.dtype)[:, tf.newaxis]
         return tf.reshape(by_rows, tf.shape(features))
 
-    product = tf.matmul(centered, centered, transpose_a=True)
-    return (tf.cast(product, tf.float32) / count, mean), gradient
+    return (gram_matrix(centered), mean), gradient
 
 
 def style_statistics(features: tf.Tensor, kind: str) -> Statistics:
@@ -111,6 +110,6 @@ def _mean_square(x: tf.Tensor) -> tf.Tensor:
 
 
 def _positions(features: tf.Tensor) -> tf.Tensor:
-    """(B, H, W, C) -> (B, H·W, C)."""
+    """(B, H, W, C) or (B, H·W, C) -> (B, H·W, C)."""
     shape = tf.shape(features)
     return tf.reshape(features, (shape[0], -1, features.shape[-1]))

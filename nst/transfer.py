@@ -72,7 +72,7 @@ class StyleTransfer:
             FloatingPointError: the loss is no longer a number; the frames so far are good.
             MemoryError: a scale does not fit; the frames so far are good.
         """
-        self._check(len(styles), settings)
+        self._check_layers(settings)
         clock = _Clock(settings, content)
         picture: np.ndarray | None = None
         memory: Moments | None = None
@@ -115,8 +115,11 @@ class StyleTransfer:
 
     def _style_targets(self, styles: Sequence[np.ndarray], side: int, settings: Settings) -> dict[str, Statistics]:
         """The styles' statistics at one scale, blended."""
-        shares = np.array(settings.style_blend or (1.0,) * len(styles))
-        shares = (shares / shares.sum()).tolist()
+        blend = settings.style_blend or (1.0,) * len(styles)
+        if len(blend) != len(styles) or sum(blend) <= 0:
+            wanted = f"one number for each style, {len(styles)} in all"
+            raise ValueError(f"style_blend: {settings.style_blend} should have {wanted}")
+        shares = [part / sum(blend) for part in blend]
         collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
         for style in styles:
             longest = min(round(side * settings.style_scale), max(style.shape[1:3]))  # a style is never enlarged
@@ -150,16 +153,11 @@ class StyleTransfer:
         gradient: Any = tape.gradient(total, image)
         return losses, gradient
 
-    def _check(self, styles: int, settings: Settings) -> None:
+    def _check_layers(self, settings: Settings) -> None:
         for field, layers in (("content_layers", settings.content_layers), ("style_layers", settings.style_layers)):
             if unknown := set(layers) - set(self.network.layers):
                 known = f"{self.network.layers[0]} … {self.network.layers[-1]}"
                 raise ValueError(f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}")
-        blend = settings.style_blend or (1.0,) * styles
-        if len(blend) != styles or sum(blend) <= 0:
-            raise ValueError(
-                f"style_blend: {settings.style_blend} should have one number for each style, {styles} in all"
-            )
 
 
 class _Clock:

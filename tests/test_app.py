@@ -32,9 +32,11 @@ class Painter:
         self.go_on = threading.Semaphore(0)
         self.closed = threading.Event()
         self.settings: Settings | None = None
+        self.shapes: list[tuple[int, ...]] = []
 
     def stylize(self, content: np.ndarray, styles: list[np.ndarray], settings: Settings) -> Iterator[SimpleNamespace]:
         self.settings = settings
+        self.shapes.append(content.shape[1:3])
         try:
             for step in range(self.steps + 1):
                 if step == self.fails_at:
@@ -218,6 +220,8 @@ def test_warming_paints_two_proportions():
     painter = released(released(Painter(steps=1)))
     app.Studio(lambda _: painter).warm()
     assert painter.closed.is_set()
+    heights, widths = zip(*painter.shapes, strict=True)
+    assert len(set(heights)) == len(set(widths)) == 2  # or the first visitor waits for the compiler once more
 
 
 def test_uploads_are_not_opened(tmp_path):
