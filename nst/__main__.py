@@ -1,4 +1,4 @@
-"""The command line: `python -m nst paint CONTENT STYLE -o OUT` and `python -m nst examples`.
+"""The command line: `python -m nst paint CONTENT STYLE -o OUT`, `python -m nst recipe FILE`, `python -m nst examples`.
 
 Nothing heavy is imported before it is needed: `--help` and complaints about flags do not wait for TensorFlow.
 """
@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nst.features import Network
+    from nst.recipe import Ingredient, Recipe
     from nst.transfer import Frame
 
 FAILED, BAD_INPUT, STOPPED = 1, 2, 130  # exit codes
@@ -89,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         # Neither `type` nor `choices`: Settings judges the values, and says in its own words what would be right.
         form, words = _form(knob), _help(knob)
         group.add_argument(_flag(knob), dest=knob.name, default=argparse.SUPPRESS, metavar=form, help=words)
+    asking = commands.add_parser("recipe", help="tell how a picture of this program was made")
+    asking.set_defaults(command=tell_recipe)
+    asking.add_argument("file", metavar="FILE", help="a picture that this program painted")
+    asking.add_argument("--json", action="store_true", help="print the recipe as it is, in JSON")
     listing = commands.add_parser("examples", help="list the photos and paintings that can be named instead of files")
     listing.set_defaults(command=list_examples)
     return parser
@@ -116,7 +122,7 @@ def _help(knob: Field) -> str:
 def _written(value: Any) -> str:
     """A setting's value as its flag takes it."""
     if isinstance(value, dict):
-        return ",".join(f"{layer}={weight:g}" for layer, weight in value.items())
+        return ",".join(f"{layer}={str(weight).removesuffix('.0')}" for layer, weight in value.items())
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -146,11 +152,12 @@ def paint(options: argparse.Namespace) -> int:
     """Repaint one photo.  What can be wrong is found out before the long run; files are written only after it."""
     _on_signals(_stop)
     settings = _settings(options)
-    named = [_picture(name) for name in (options.content, *options.styles)]
+    names = (options.content, *options.styles)
+    named = [_picture(name) for name in names]
     paths = [path for path, _ in named]
     _check_outputs(options, paths)
 
-    from nst import images, timelapse
+    from nst import images, recipe, timelapse
 
     content = images.load(paths[0], settings.size)
     styles = [images.load(path, round(settings.size * settings.style_scale)) for path in paths[1:]]
@@ -181,7 +188,10 @@ def paint(options: argparse.Namespace) -> int:
 
     _, height, width, _ = content.shape
     picture = images.rescale(frame.image, *images.fit(height, width, settings.size))
-    images.save(picture, options.output)
+    inputs = zip(names, (content, *styles), named, strict=True)
+    used = [recipe.ingredient(name, image, example=bool(note)) for name, image, (_, note) in inputs]
+    made = recipe.describe(settings, network, used, frame, picture)
+    images.save(picture, options.output, texts=made.texts)
     notes = [note for note in (trouble, *(note for _, note in named)) if note]
     if options.timelapse:
         if picture is not frame.image:
@@ -311,6 +321,57 @@ def _print(line: str) -> None:
         print(line, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+
+
+# --- recipe -----------------------------------------------------------------------------------------------------------
+
+
+def tell_recipe(options: argparse.Namespace) -> int:
+    """How a picture was made, and the command that would make it again."""
+    from nst import recipe
+
+    made = recipe.read(options.file)
+    if made is None:
+        raise ValueError(
+            f"{Path(options.file).name} carries no recipe: this program did not paint it, or another has changed it."
+        )
+    for note in made.notes:
+        _tell(note)
+    if options.json:
+        _print(made.text)
+        return 0
+    parts = [("content", _ingredient(made.content)), *(("style", _ingredient(style)) for style in made.styles)]
+    done = f"{made.step} steps" if made.step == made.steps else f"stopped at step {made.step} of {made.steps}"
+    parts.append(("picture", f"{_pixels(made.size)}, {done}"))
+    parts.append(("network", f"{made.network} in {made.precision}, hash {made.weights_hash}, nst {made.version}"))
+    changed = [f"{name.replace('_', ' ')} {value}" for name, value in _changed(made.settings).items()]
+    parts.append(("settings", "; ".join(changed) or "all defaults"))
+    for part, words in [*parts, ("again", _command(made))]:
+        _print(f"{part + ':':10}{words}")
+    return 0
+
+
+def _ingredient(used: "Ingredient") -> str:
+    return f"{'the example ' * used.example}{used.name}, {_pixels(used.size)}, hash {used.pixels_hash}"
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]} pixels"
+
+
+def _command(made: "Recipe") -> str:
+    """The command line that paints it again, to its end, for a shell."""
+    files = [f"./{used.name}" if used.name.startswith("-") else used.name for used in (made.content, *made.styles)]
+    # What the settings left open is given as it was decided then.
+    decided = {**_changed(made.settings), "network": made.network, "precision": made.precision}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in decided.items()]
+    return shlex.join(["python", "-m", "nst", "paint", *files, "-o", "again.png", *flags])
+
+
+def _changed(settings: Settings) -> dict[str, str]:
+    """What differs from the defaults, as flags take it."""
+    values = {knob.name: (getattr(settings, knob.name), getattr(Settings(), knob.name)) for knob in fields(Settings)}
+    return {name: _written(value) for name, (value, default) in values.items() if value != default}
 
 
 # --- examples ---------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ class Network:
         name: "vgg19" or "compact".
         reason: a sentence for a person on why it is this network.
         precision: dtype of the arithmetic inside, "float32" or "bfloat16".
+        weights_hash: `Weights.digest` of what it was made of.
         layers: names of the convolutions, first to deepest.
     """
 
@@ -29,6 +30,7 @@ class Network:
         self, name: str, weights: Weights, *, pooling: str = "average", precision: str = "float32", reason: str = ""
     ):
         self.name, self.reason, self.precision = name, reason, precision
+        self.weights_hash = weights.digest()
         self._pool = tf.nn.max_pool2d if pooling == "max" else tf.nn.avg_pool2d
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
         self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
@@ -58,7 +60,7 @@ class Network:
             if layer in layers:
                 top, rows, columns = margin // stride, -(-height // stride), -(-width // stride)
                 # Not x[:, top:…]: on the CPU the gradient of that takes TensorFlow ten times as long.
-                seen = tf.slice(x, (0, top, top, 0), (-1, rows, columns, -1))
+                seen = tf.slice(x, (0, top, top, 0), (-1, rows, columns, x.shape[-1]))
                 features[layer] = (
                     self._convolve(seen, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else seen
                 )

@@ -11,16 +11,17 @@ import re
 import secrets
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 MAX_PIXELS = 100_000_000  # a full-frame camera makes 60 million; this many take 3 s and 1.3 GB to reduce, 2.3 GB whole
 MAX_BYTES = 100_000_000
 MIN_SIDE = 16  # the deepest style layer sees one position for every 16 pixels
+MAX_TEXT = 30_000  # characters of an embedded text: two of them fit into a JPEG's 64 KB of EXIF
 MAX_SCANS = 200  # of a JPEG: progressive ones have 10, 100 MB have room for 800 000, and each passes over all pixels
 
 READABLE = "JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000 or AVIF"
@@ -47,6 +48,13 @@ _WRITERS = {
     ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
     ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
 }
+
+_TAGS = {  # what a text is in EXIF; in PNG it keeps its name
+    "Software": ExifTags.Base.Software,
+    "Description": ExifTags.Base.ImageDescription,
+    "nst": ExifTags.Base.UserComment,
+}
+_NST_TEXT = b'\0{"nst": '  # both PNG and EXIF have a NUL before the text, and file names cannot have one
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _TIMED = _SRGB.tobytes()
@@ -157,13 +165,17 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def save(pixels: np.ndarray, path: str | os.PathLike, quality: int = 95) -> None:
+def save(
+    pixels: np.ndarray, path: str | os.PathLike, quality: int = 95, texts: Mapping[str, str] | None = None
+) -> None:
     """Write a picture; a failure leaves what was at `path` as it was.
 
     Args:
         pixels: uint8 (H, W, 3) sRGB.
         path: the suffix chooses PNG, JPEG, WebP or TIFF.
         quality: 1 to 100, for JPEG and WebP.
+        texts: to embed: "Software", "Description" and, in ASCII, "nst", which is what `read_text` reads.  Those longer
+            than MAX_TEXT are left out: no picture is lost for a note about it.
 
     Raises:
         ImageError: an unknown suffix, a missing folder, a full disk.
@@ -173,6 +185,9 @@ def save(pixels: np.ndarray, path: str | os.PathLike, quality: int = 95) -> None
         options = {"icc_profile": _SRGB_BYTES, **_WRITERS[temporary.suffix.lower()]}
         if options["format"] in ("JPEG", "WEBP"):
             options["quality"] = quality
+        if texts:
+            short = {key: text for key, text in texts.items() if len(text) <= MAX_TEXT}
+            options |= _embedded(short, options["format"])
         Image.fromarray(pixels).save(temporary, **options)
 
 
@@ -181,6 +196,44 @@ def encode_jpeg(pixels: np.ndarray, quality: int = 80) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def read_text(source: str | os.PathLike | bytes) -> str | None:
+    """The text "nst" that `save` embedded, perhaps with a few stray characters after it; None if there is none.
+
+    It is searched for and not parsed: no size, offset or packed text that a hostile file claims is ever believed.
+
+    Args:
+        source: a path or the bytes of a file.
+
+    Returns:
+        printable ASCII that begins with `{"nst": `, at most MAX_TEXT characters.
+
+    Raises:
+        ImageError: the file is missing or cannot be read.
+    """
+    data = source if isinstance(source, bytes) else _read(source, Path(source).name)
+    start = data.find(_NST_TEXT) + 1
+    text = re.match(rb"[ -~]*", data[start : start + MAX_TEXT]) if start else None
+    return text and text[0].decode("ascii")
+
+
+def _embedded(texts: Mapping[str, str], format: str) -> dict[str, Any]:
+    """The options with which Pillow writes the texts."""
+    if format == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        for key, text in texts.items():
+            chunks.add_text(key, text)
+        return {"pnginfo": chunks}
+    exif = Image.Exif()
+    for key, text in texts.items():
+        if key != "nst":
+            exif[_TAGS[key]] = text
+        elif format == "TIFF":  # Pillow drops a compressed TIFF's second directory, where it belongs
+            exif[_TAGS[key]] = b"ASCII\0\0\0" + text.encode("ascii")
+        else:
+            exif.get_ifd(ExifTags.IFD.Exif)[_TAGS[key]] = b"ASCII\0\0\0" + text.encode("ascii")
+    return {"exif": exif}
 
 
 def _read(source: str | os.PathLike | BinaryIO, name: str) -> bytes:

@@ -3,6 +3,8 @@
 Every source ends in the same `Weights`, for RGB pictures; nothing is unpickled.
 """
 
+import hashlib
+import json
 import socket
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ CONVOLUTIONS = {  # name, as Keras has it -> filters, first to deepest
 }
 COMPACT_FILE = Path(__file__).with_name("compact_vgg19.npz")
 KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: what the compact network expects
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, of 255: subtracted from each picture when VGG-19 was trained
 DOWNLOAD_PATIENCE = 10  # seconds without an answer
 
@@ -33,10 +36,29 @@ class Weights(NamedTuple):
     mean: tuple[float, float, float]
     scale: float
 
+    def digest(self) -> str:
+        """First 16 hex digits of a SHA-256 of all convolutions, the same whatever file they came from."""
+        parts = [
+            f"{layer}{part}" for layer in CONVOLUTIONS for part in ("_kernel", "_bias", "_head_kernel", "_head_bias")
+        ]
+        digest = hashlib.sha256()
+        for part in parts:
+            if part in self.parameters:
+                array = np.ascontiguousarray(self.parameters[part], "<f4")
+                digest.update(f"{part} {array.shape}".encode())
+                digest.update(array.data)
+        return digest.hexdigest()[:16]
 
-def compact() -> Weights:
-    """The compact VGG-19 that comes with the package; its shape is whatever the file says."""
-    return Weights(_read_arrays(COMPACT_FILE), (0.485, 0.456, 0.406), 1 / 0.226)
+
+def compact(path: str | Path = COMPACT_FILE) -> Weights:
+    """The compact VGG-19 that comes with the package, or another that `training/` made; its shape is the file's."""
+    return Weights(_read_arrays(Path(path)), COMPACT_MEAN, COMPACT_SCALE)
+
+
+def provenance(path: str | Path = COMPACT_FILE) -> dict[str, Any]:
+    """How a compact network was made: format, date, command, teachers and their rights, pictures, figures."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return json.loads(str(arrays["provenance"])) if "provenance" in arrays else {"format": 1}
 
 
 def imagenet() -> Weights:
@@ -163,6 +185,6 @@ def _keras_name(key: str) -> str:
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {key: arrays[key].astype(np.float32) for key in arrays.files}
+            return {key: arrays[key].astype(np.float32) for key in arrays.files if key != "provenance"}
     except zipfile.BadZipFile as error:
         raise WeightsError(f"weights: {path.name} is damaged or cut short") from error

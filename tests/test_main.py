@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ ENGINE = textwrap.dedent("""
     def load_network(settings):
         if settings.weights:
             raise ValueError("weights: no good;\\n see above")
-        return types.SimpleNamespace(name="compact", precision="float32", reason="Because.")
+        return types.SimpleNamespace(name="compact", precision="float32", reason="Because.", weights_hash="0" * 16)
 
     if behavior == "slow film":
         from nst import timelapse
@@ -85,6 +86,7 @@ def start(tmp_path, monkeypatch):
     Image.linear_gradient("L").resize((80, 64)).convert("RGB").save(tmp_path / "painting.png")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("NST_OFFLINE", "1")
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # TensorFlow, imported by other tests, sets it
     monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
     started: list[subprocess.Popen] = []
 
@@ -298,6 +300,71 @@ def test_a_reader_who_leaves_does_not_stop_the_painting(start, tmp_path):
     assert size(tmp_path / "out.png") == ("PNG", 64, 48)
 
 
+# --- recipe -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_tells_how_it_was_made_and_how_to_make_it_again(run, tmp_path):
+    os.rename(tmp_path / "painting.png", tmp_path / "-it's ä.png")
+    (tmp_path / "folder").mkdir()
+    os.rename(tmp_path / "photo.jpg", tmp_path / "folder/photo.jpg")
+    layers = ["--style-layers", "block1_conv1=0.1234567,block2_conv1=2"]
+    argument = tmp_path / "folder/photo.jpg", "./-it's ä.png", "lion"
+    assert run("paint", *argument, "-o", "out.png", *TINY, *layers)[0] == 0
+    code, out, err = run("recipe", "out.png", engine="real")
+    assert (code, err) == (0, "")
+    told = {line.partition(":")[0]: line.partition(":")[2].strip() for line in out.splitlines()}
+    assert list(told) == ["content", "style", "picture", "network", "settings", "again"]
+    assert re.fullmatch(r"photo.jpg, 64 x 48 pixels, hash [0-9a-f]{16}", told["content"])
+    assert re.search(r"^style:    -it's ä.png, 64 x 51 pixels, .*\nstyle:    the example lion, 64 x", out, re.MULTILINE)
+    assert told["picture"] == "64 x 48 pixels, 8 steps"
+    assert told["network"] == "compact in float32, hash 0000000000000000, nst 0.1.0"
+    assert told["settings"] == "size 64; style layers block1_conv1=0.1234567,block2_conv1=2; steps 4; min scale 32"
+    assert str(tmp_path) not in out
+
+    words = shlex.split(told["again"])
+    assert words[:8] == ["python", "-m", "nst", "paint", "photo.jpg", "./-it's ä.png", "lion", "-o"]
+    os.rename(tmp_path / "folder/photo.jpg", tmp_path / "photo.jpg")
+    assert run(*words[3:])[0] == 0
+    first, again = (json.loads(run("recipe", name, "--json", engine="real")[1]) for name in ("out.png", "again.png"))
+    assert again.pop("settings") == {**first.pop("settings"), "network": "compact", "precision": "float32"}
+    assert first == again
+
+
+def test_the_same_run_writes_the_same_file(run, tmp_path):
+    written = []
+    for _ in range(2):
+        assert run(*paint())[0] == 0
+        written.append((tmp_path / "out.png").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_a_stopped_run_has_a_recipe_too(run):
+    run(*paint(), behavior="deaf")
+    assert "\npicture:  64 x 48 pixels, stopped at step 4 of 8\n" in run("recipe", "out.png", engine="real")[1]
+
+
+def test_a_recipe_is_told_without_tensorflow(run, tmp_path):
+    run(*paint())
+    code = f"""if True:
+        import sys
+        from nst.__main__ import main
+        main(["recipe", {str(tmp_path / "out.png")!r}])
+        print([name for name in ("tensorflow", "keras", "tqdm", "gradio") if name in sys.modules])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.startswith("content:  photo.jpg")
+    assert done.stdout.endswith("\n[]\n")
+
+
+def test_a_recipe_of_another_version_says_so(run, tmp_path):
+    run(*paint())
+    data = (tmp_path / "out.png").read_bytes().replace(b'{"nst": "0.1.0"', b'{"nst": "9.9.9"')
+    (tmp_path / "other.png").write_bytes(data.replace(b'"pooling"', b'"poolinq"'))
+    code, out, err = run("recipe", "other.png", engine="real")
+    assert (code, len(out.splitlines())) == (0, 6)
+    assert re.fullmatch("nst: Painted by version 9.9.9 .*\nnst: This version has no setting poolinq.\n", err)
+
+
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
@@ -396,12 +463,18 @@ def refuses(outcome: tuple[int, str, str], words: str, code: int = 2) -> None:
         (paint("--weights", "broken.h5"), "weights: no good; see above"),
         (paint("--wieght", "1"), "--wieght"),
         (paint("--style-w", "1"), "--style-w"),
+        (["recipe"], "required: FILE"),
+        (["recipe", "photo.jpg"], "photo.jpg carries no recipe"),
+        (["recipe", "notes.txt"], "notes.txt carries no recipe"),
+        (["recipe", "missing.png"], "There is no file missing.png"),
+        (["recipe", "damaged.png"], "The recipe in this picture is damaged"),
         (["sculpt"], "sculpt"),
     ],
     ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_sentence(run, tmp_path, arguments, words):
     (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "damaged.png").write_bytes(b'\0{"nst": "\x1b[31m')
     (tmp_path / "out.png").write_bytes(b"old")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     refuses(run(*arguments), words)

@@ -1,0 +1,194 @@
+"""The recipe of a picture: everything that made it, as a line of ASCII JSON that travels inside the picture's file.
+
+It holds neither folders, which are nobody's business, nor times: the same run writes the same file, byte for byte.
+"""
+
+import hashlib
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nst import images
+from nst.settings import Settings
+
+if TYPE_CHECKING:
+    from nst.features import Network
+    from nst.transfer import Frame
+
+VERSION = "0.1.0"  # as in pyproject.toml, which a deployed copy may lack
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A picture that went in, as the engine saw it: reduced to the asked size."""
+
+    name: str  # of its file, without the folder, or in the catalogue
+    example: bool  # whether it is the catalogue's
+    size: tuple[int, int]  # width, height in pixels
+    pixels_hash: str  # first 16 hex digits of the SHA-256 of its uint8 RGB pixels, row by row
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _file_name(self.name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What made a picture."""
+
+    version: str  # of this program
+    network: str  # what really painted where the settings say "auto": "compact" or "vgg19"
+    precision: str  # likewise: "float32" or "bfloat16"
+    weights_hash: str  # `Weights.digest`
+    content: Ingredient
+    styles: tuple[Ingredient, ...]
+    size: tuple[int, int]  # width, height of the picture in pixels
+    step: int  # steps done
+    steps: int  # of the whole run; more than `step` if it was stopped
+    settings: Settings  # as asked for; `weights` without its folder
+    notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on what `parse` could not take over
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", replace(self.settings, weights=_file_name(self.settings.weights)))
+
+    @property
+    def text(self) -> str:
+        """The recipe as JSON, for `parse`.  All settings are in it: another version may have other defaults."""
+        told = asdict(self)
+        del told["notes"]
+        return json.dumps({"nst": told.pop("version"), **told})
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What `images.save` embeds: the recipe, and a word for people who look with another program."""
+        styles = " and ".join(style.name for style in self.styles)
+        # A name comes never first: `images.read_text` would mistake one like the recipe's beginning for it.
+        description = f"Neural style transfer: {self.content.name} in the manner of {styles}"
+        return {"Software": f"nst {self.version}", "Description": description, "nst": self.text}
+
+
+def ingredient(name: str | os.PathLike, image: np.ndarray, example: bool = False) -> Ingredient:
+    """Describe a picture that goes in.
+
+    Args:
+        name: its file, of which only the name is kept, or its name in the catalogue.
+        image: float32 (1, H, W, 3) RGB in [0, 1], as the engine is given it.
+        example: whether it is the catalogue's.
+    """
+    pixels = images.to_uint8(image)
+    pixels_hash = hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
+    return Ingredient(os.fspath(name), example, (pixels.shape[1], pixels.shape[0]), pixels_hash)
+
+
+def describe(
+    settings: Settings, network: "Network", used: Sequence[Ingredient], frame: "Frame", picture: np.ndarray
+) -> Recipe:
+    """The recipe of a picture.
+
+    Args:
+        used: the content and then the styles.
+        frame: the last one of the run, which may have been stopped.
+        picture: uint8 (H, W, 3), as it will be written.
+    """
+    content, *styles = used
+    return Recipe(
+        version=VERSION,
+        network=network.name,
+        precision=network.precision,
+        weights_hash=network.weights_hash,
+        content=content,
+        styles=tuple(styles),
+        size=(picture.shape[1], picture.shape[0]),
+        step=frame.step,
+        steps=frame.steps,
+        settings=settings,
+    )
+
+
+def read(source: str | os.PathLike | bytes) -> Recipe | None:
+    """The recipe in a picture, given by its path or as the bytes of its file; None if it carries none.
+
+    Raises:
+        ValueError: the file cannot be read (an `images.ImageError`), or its recipe is damaged.
+    """
+    text = images.read_text(source)
+    return None if text is None else parse(text)
+
+
+def parse(text: str) -> Recipe:
+    """A recipe from its JSON; what follows that is ignored.
+
+    A setting that this version does not know, or whose value it refuses, is left at its default and named in `notes`:
+    most of a recipe is better than none.  Text comes out short and printable, and no more to be trusted than the file.
+
+    Raises:
+        ValueError: it is no recipe, or a damaged one.
+    """
+    try:
+        told, _ = json.JSONDecoder().raw_decode(text)
+        version, notes = _words(told.pop("nst")), []
+        if version != VERSION:
+            notes.append(f"Painted by version {version} of this program; version {VERSION} may paint it differently.")
+        return Recipe(
+            version=version,
+            **{name: _words(told[name]) for name in ("network", "precision", "weights_hash")},
+            content=_ingredient(told["content"]),
+            styles=tuple(map(_ingredient, told["styles"])),
+            size=_size(told["size"]),
+            step=_whole(told["step"]),
+            steps=_whole(told["steps"]),
+            settings=_settings(told["settings"], notes),
+            notes=tuple(notes),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError("The recipe in this picture is damaged, or not of this program.") from error
+
+
+def _settings(told: dict[str, Any], notes: list[str]) -> Settings:
+    """The settings as far as this version takes them; a sentence on each that it does not take joins the notes."""
+    settings = Settings()
+    for knob in fields(Settings):  # one after another: a refused value does not spoil the others
+        if knob.name not in told:
+            continue
+        value = told.pop(knob.name)
+        if isinstance(value, dict):
+            value = {_words(layer): weight for layer, weight in value.items()}
+        try:
+            settings = replace(settings, **{knob.name: value})
+        except ValueError as error:
+            notes.append(_words(f"{error}; its default is taken."))
+    if told:
+        notes.append(_words(f"This version has no setting {' or '.join(sorted(told))}."))
+    return settings
+
+
+def _ingredient(told: dict[str, Any]) -> Ingredient:
+    name, pixels_hash = _words(told["name"]), _words(told["pixels_hash"])
+    return Ingredient(name, told["example"] is True, _size(told["size"]), pixels_hash)
+
+
+def _size(told: list[Any]) -> tuple[int, int]:
+    width, height = map(_whole, told)
+    return width, height
+
+
+def _whole(told: Any) -> int:
+    if type(told) is not int or not 0 <= told < 2**31:
+        raise ValueError(told)
+    return told
+
+
+def _file_name(path: str) -> str:
+    """The last part of a path of any system."""
+    return _words(re.split(r"[/\\]", path)[-1])
+
+
+def _words(told: str) -> str:
+    """Text that may be printed: short, and nothing in it moves a terminal's cursor or turns the way it is written."""
+    safe = (letter.isprintable() or unicodedata.category(letter) == "Zs" for letter in told)  # Zs: kinds of spaces
+    return "".join(letter if good else "?" for letter, good in zip(told[:255], safe))
