@@ -46,7 +46,7 @@ class Settings:
         "relative: losses are pure numbers; paper: as Gatys et al. print them",
         choices=("relative", "paper"),
     )
-    content_weight: float = _knob(0.12, "α, the weight of the content loss", 0, 1e6)
+    content_weight: float = _knob(0.25, "α, the weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, the weight of the style loss", 0, 1e6)
     total_variation_weight: float = _knob(8.0, "γ, the weight of the total variation: smoothness", 0, 1e6)
     style_blend: tuple[float, ...] = _knob((), "share of each painting where there are several; none: equal", 0, 1e6)
