@@ -1,6 +1,5 @@
 """The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
 
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst import images
+from nst.clock import Clock
 from nst.features import Features, Network
 from nst.losses import Statistics, content_loss, style_loss, style_statistics, total_variation
 from nst.optimizers import Losses, Moments, Objective, adam
@@ -73,7 +73,7 @@ class StyleTransfer:
             MemoryError: a scale does not fit; the frames so far are good.
         """
         self._check_layers(settings)
-        clock = _Clock(settings, content)
+        clock = _clock(settings, content)
         picture: np.ndarray | None = None
         memory: Moments | None = None
         for side, steps in settings.scales():
@@ -81,13 +81,13 @@ class StyleTransfer:
             objective = self._objective(photo, self._style_targets(styles, side, settings), settings)
             if picture is None:
                 picture = _start(photo, styles[0], settings)
-                yield clock.frame(picture, objective(tf.constant(picture))[0])
+                yield _frame(clock, picture, objective(tf.constant(picture))[0])
             else:
                 picture = _finer(picture, photo, settings.detail)
             image, average = tf.constant(picture), tf.zeros_like(picture)
             memory = memory and memory.resized(*photo.shape[1:3])
             for step, iterate in enumerate(islice(adam(objective, image, memory, settings.learning_rate), steps), 1):
-                clock.tick(photo)
+                clock.tick()
                 memory = iterate.memory
                 average = settings.averaging * average + (1 - settings.averaging) * iterate.image
                 # Reading a number waits for the device: otherwise steps pile up in its queue and pictures come late.
@@ -96,7 +96,7 @@ class StyleTransfer:
                 if step == steps or clock.frame_is_due:
                     picture = average.numpy() / (1 - settings.averaging**step)  # Adam's correction for the first steps
                     if clock.frame_is_due:
-                        yield clock.frame(picture, iterate.losses)
+                        yield _frame(clock, picture, iterate.losses)
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
@@ -160,48 +160,27 @@ class StyleTransfer:
                 raise ValueError(f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}")
 
 
-class _Clock:
-    """Counts steps, tells when a frame is due and guesses the time left: a step's cost grows with its pixels."""
+def _clock(settings: Settings, content: np.ndarray) -> Clock:
+    _, height, width, _ = content.shape
+    scales = []
+    for side, steps in settings.scales():
+        rows, columns = images.fit(height, width, side)
+        scales.append(((rows + 2 * settings.padding) * (columns + 2 * settings.padding), steps))
+    return Clock(scales, 1 / settings.frames_per_second)
 
-    def __init__(self, settings: Settings, content: np.ndarray):
-        _, height, width, _ = content.shape
-        scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
-        self.steps = sum(steps for _, steps in scales)
-        self.step = 0
-        self._margin = settings.padding
-        self._work = sum(self._cost(*shape) * steps for shape, steps in scales)
-        self._done, self._done_first = 0, 0  # pixels times steps: so far, and in the first step
-        self._began = self._first_step = self._next_frame = time.monotonic()
-        self._interval = 1 / settings.frames_per_second
 
-    def tick(self, photo: np.ndarray) -> None:
-        """One step of an image of the photo's size is done."""
-        self.step += 1
-        self._done += self._cost(photo.shape[1], photo.shape[2])
-        if self.step == 1:  # it may have waited for the compiler, and says little about the others
-            self._first_step, self._done_first = time.monotonic(), self._done
-
-    def _cost(self, height: int, width: int) -> int:
-        return (height + 2 * self._margin) * (width + 2 * self._margin)
-
-    @property
-    def frame_is_due(self) -> bool:
-        return self.step == self.steps or time.monotonic() >= self._next_frame
-
-    def frame(self, picture: np.ndarray, losses: Losses) -> Frame:
-        """The picture, float (1, H, W, 3), as a frame at this moment."""
-        now = time.monotonic()
-        self._next_frame = now + self._interval
-        pace = (now - self._first_step) / max(self._done - self._done_first, 1)  # seconds for a pixel
-        return Frame(
-            step=self.step,
-            steps=self.steps,
-            scale=max(picture.shape[1:3]),
-            image=images.to_uint8(picture),
-            losses={name: float(loss) for name, loss in losses.items()},
-            elapsed=now - self._began,
-            remaining=pace * (self._work - self._done) if self.step > 1 else 0.0,
-        )
+def _frame(clock: Clock, picture: np.ndarray, losses: Losses) -> Frame:
+    """The picture, float (1, H, W, 3), as a frame at this moment."""
+    clock.frame_is_shown()
+    return Frame(
+        step=clock.step,
+        steps=clock.steps,
+        scale=max(picture.shape[1:3]),
+        image=images.to_uint8(picture),
+        losses={name: float(loss) for name, loss in losses.items()},
+        elapsed=clock.elapsed,
+        remaining=clock.remaining,
+    )
 
 
 def _scaled(image: np.ndarray, side: int) -> np.ndarray:

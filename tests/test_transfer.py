@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from nst import images
-from nst.transfer import StyleTransfer, _Clock
+from nst.transfer import StyleTransfer
 from tests import toy
 
 CONTENT, STYLE = toy.picture(40, 64), toy.picture(50, 45, seed=1)
@@ -172,14 +172,3 @@ def test_too_little_memory_is_told_after_the_good_frames(transfer, monkeypatch):
     monkeypatch.setattr(transfer, "_compiled_step", exhausted)
     with pytest.raises(MemoryError, match="pixels are too many"):
         list(frames)
-
-
-def test_the_time_left_is_by_pixels_not_by_steps(monkeypatch):
-    # 6 steps of 20 x 32 and 4 of 40 x 64 pixels, and 4 around: 28 x 40 = 1120 and 48 x 72 = 3456.  A step of the first
-    # kind takes a second, the very first 9 seconds more.
-    clock = iter([0.0, 10.0, 12.0])
-    monkeypatch.setattr("nst.transfer.time.monotonic", lambda: next(clock))
-    run = _Clock(toy.SETTINGS, CONTENT)
-    for _ in range(3):
-        run.tick(np.empty((1, 20, 32, 3)))
-    assert run.frame(np.zeros((1, 20, 32, 3)), {}).remaining == pytest.approx(3 * 1 + 4 * 3456 / 1120)

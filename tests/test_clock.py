@@ -1,0 +1,73 @@
+"""The time left, by a clock that the tests turn themselves."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nst import clock
+from nst.clock import ENOUGH, EXPONENT, Clock
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """`seconds[0]` is what the clock reads."""
+    now = [100.0]
+    monkeypatch.setattr(clock.time, "monotonic", lambda: now[0])
+    return now
+
+
+def work(run, seconds, *durations):
+    for duration in durations:
+        seconds[0] += duration
+        run.tick()
+
+
+def test_a_first_step_tells_no_pace(seconds):
+    run = Clock([(1000, 100)], interval=0.25)
+    work(run, seconds, 50)
+    assert (run.step, run.steps, run.elapsed, run.remaining) == (1, 100, 50, 0)
+    work(run, seconds, 1, 3)
+    assert run.remaining == pytest.approx(97 * 2)
+
+
+def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(seconds):
+    run = Clock([(1000, 5), (4000, 10), (16000, 10)], interval=0.25)
+    work(run, seconds, 9, 1, 1, 1, 1)
+    guess = 4**EXPONENT
+    assert run.remaining == pytest.approx(10 * guess + 10 * guess**2)
+    work(run, seconds, 7, *[2] * (ENOUGH - 1))  # too few to tell
+    assert run.remaining == pytest.approx((10 - ENOUGH) * guess + 10 * guess**2)
+    work(run, seconds, 2)  # fourfold pixels took twice as long, and will again
+    assert run.remaining == pytest.approx((9 - ENOUGH) * 2 + 10 * 4)
+
+
+def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the_end(seconds):
+    run = Clock([(1000, 4)], interval=2.5)
+    due = []
+    for _ in range(4):
+        work(run, seconds, 1)
+        due.append(run.frame_is_due)
+        if run.frame_is_due:
+            run.frame_is_shown()
+    assert due == [False, True, False, True]
+    assert run.remaining == 0
+
+
+def test_it_goes_on_from_what_was_done_before(seconds):
+    run = Clock([(1000, 4)], interval=1, step=30, elapsed=12)
+    work(run, seconds, 1, 1)
+    assert (run.step, run.steps, run.elapsed) == (32, 34, 14)
+    assert run.remaining == pytest.approx(2)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_no_time_at_all_is_a_pace_too(seconds, steps):
+    run = Clock([(1000, steps), (4000, ENOUGH + 2), (16000, 1)], interval=1)
+    work(run, seconds, *[0] * (steps + ENOUGH + 3))
+    assert (run.remaining, run.frame_is_due) == (0, True)
+
+
+def test_it_needs_nothing_but_the_standard_library():
+    code = "import sys, nst.clock; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
