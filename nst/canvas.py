@@ -22,6 +22,7 @@ class Checkpoint:
     step: int  # steps done in the whole run
     left: int  # steps still to do at this scale
     elapsed: float  # seconds since the run began
+    paces: dict[int, float]  # the `Clock`'s
 
 
 class Canvas(NamedTuple):

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 EXPONENT = 0.9  # a step's seconds grow with its pixels to this power, until the run itself has shown another
 ENOUGH = 3  # steps after a scale's first that tell its pace better than the scale before does
@@ -14,19 +15,25 @@ class Clock:
     A scale's first step may have waited for the compiler and the painting's statistics: it tells nothing of the pace.
     """
 
-    def __init__(self, scales: Sequence[tuple[int, int]], interval: float, step: int = 0, elapsed: float = 0.0):
-        """Begin now.
+    def __init__(
+        self,
+        scales: Sequence[tuple[int, int]],
+        interval: float,
+        step: int = 0,
+        elapsed: float = 0.0,
+        paces: Mapping[int, float] = MappingProxyType({}),
+    ):
+        """Begin now, or go on from what another clock came to.
 
         Args:
             scales: (pixels that the network sees, steps, at least one) of each scale to be painted.
             interval: seconds between frames, at least.
-            step: steps done before, by a run that now goes on.
-            elapsed: seconds it took for them.
+            step, elapsed, paces: the other clock's.
         """
         self.step = step
         self.steps = step + sum(steps for _, steps in scales)  # of the whole run
         self._left = list(scales)
-        self._paces: dict[int, float] = {}  # pixels -> seconds a step; the latest scale last
+        self.paces = dict(paces)  # pixels -> seconds a step; the latest scale last
         self._done = 0  # steps at this scale
         self._interval = interval
         self._first_step = self._next_frame = time.monotonic()
@@ -43,8 +50,8 @@ class Clock:
         self.step, self._done = self.step + 1, self._done + 1
         if self._done == 1:
             self._first_step = now
-        elif pixels in self._paces or not self._paces or self._done > ENOUGH:
-            self._paces[pixels] = (now - self._first_step) / (self._done - 1)
+        elif pixels in self.paces or not self.paces or self._done > ENOUGH:
+            self.paces[pixels] = (now - self._first_step) / (self._done - 1)
 
     @property
     def elapsed(self) -> float:
@@ -59,7 +66,7 @@ class Clock:
     @property
     def frame_is_due(self) -> bool:
         """Whether it is time to show a frame: the last one always, the others once the time left can be told."""
-        return self.step == self.steps or (bool(self._paces) and time.monotonic() >= self._next_frame)
+        return self.step == self.steps or (bool(self.paces) and time.monotonic() >= self._next_frame)
 
     def frame_is_shown(self) -> None:
         """The next frame is due an interval from now."""
@@ -67,9 +74,9 @@ class Clock:
 
     def _pace(self, pixels: int) -> float:
         """Seconds for a step of so many pixels, by the latest pace and how it changed from the scale before."""
-        if not self._paces:
+        if not self.paces:
             return 0.0
-        *others, (known, pace) = self._paces.items()
+        *others, (known, pace) = self.paces.items()
         exponent = EXPONENT
         if others:
             before, pace_before = others[-1]

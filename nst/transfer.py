@@ -198,7 +198,7 @@ def _scales(
 def _clock(scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None) -> Clock:
     margin = 2 * settings.padding
     work = [((height + margin) * (width + margin), steps) for (height, width), steps in scales]
-    before = (resume.step, resume.elapsed) if resume else (0, 0.0)
+    before = (resume.step, resume.elapsed, resume.paces) if resume else (0, 0.0, {})
     return Clock(work, 1 / settings.frames_per_second, *before)
 
 
@@ -207,9 +207,15 @@ def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Fr
     clock.frame_is_shown()
     picture, checkpoint = canvas.average.numpy(), None
     if left is not None:
-        memory = tuple(part.numpy() for part in canvas.memory)
         checkpoint = Checkpoint(
-            canvas.image.numpy(), picture, canvas.weight, memory, step=clock.step, left=left, elapsed=clock.elapsed
+            image=canvas.image.numpy(),
+            average=picture,
+            weight=canvas.weight,
+            memory=tuple(part.numpy() for part in canvas.memory),
+            step=clock.step,
+            left=left,
+            elapsed=clock.elapsed,
+            paces=dict(clock.paces),
         )
     return Frame(
         step=clock.step,

@@ -54,11 +54,12 @@ def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the
     assert run.remaining == 0
 
 
-def test_it_goes_on_from_what_was_done_before(seconds):
-    run = Clock([(1000, 4)], interval=1, step=30, elapsed=12)
-    work(run, seconds, 1, 1)
-    assert (run.step, run.steps, run.elapsed) == (32, 34, 14)
-    assert run.remaining == pytest.approx(2)
+def test_it_goes_on_from_what_another_clock_came_to(seconds):
+    run = Clock([(1000, 4)], interval=1, step=30, elapsed=12, paces={1000: 5.0})
+    work(run, seconds, 1)
+    assert (run.step, run.steps, run.elapsed, run.remaining, run.frame_is_due) == (31, 34, 13, 3 * 5, True)
+    work(run, seconds, 1)
+    assert run.remaining == 2
 
 
 @pytest.mark.parametrize("steps", [1, 2])
