@@ -1,11 +1,10 @@
 """The clock of a run: counts its steps and guesses the time left.  Standard library only."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-EXPONENT = 0.9  # a step's seconds grow with its pixels to this power, until the run itself has shown another
+EXPONENT = 0.9  # a step's seconds grow with its pixels to about this power; two scales of the run tell it better
 ENOUGH = 3  # steps after a scale's first that tell its pace better than the scale before does
 
 
@@ -73,12 +72,12 @@ class Clock:
         self._next_frame = time.monotonic() + self._interval
 
     def _pace(self, pixels: int) -> float:
-        """Seconds for a step of so many pixels, by the latest pace and how it changed from the scale before."""
+        """Seconds for a step of so many pixels: on the line through the two latest paces, as far as they are known."""
         if not self.paces:
             return 0.0
-        *others, (known, pace) = self.paces.items()
-        exponent = EXPONENT
-        if others:
-            before, pace_before = others[-1]
-            exponent = math.log(max(pace, 1e-9) / max(pace_before, 1e-9)) / math.log(known / before)
-        return pace * (pixels / known) ** min(max(exponent, 0), 1.2)
+        *before, (known, pace) = self.paces.items()
+        if not before:
+            return pace * (pixels / known) ** EXPONENT
+        pixels_before, pace_before = before[-1]
+        slope = (pace - pace_before) / (known - pixels_before)
+        return pace + max(slope, 0) * (pixels - known)

@@ -61,7 +61,10 @@ class Film:
 
 def _reduced(pixels: np.ndarray) -> np.ndarray:
     height, width, _ = pixels.shape
-    return images.rescale(pixels, *images.fit(height, width, min(FILM_SIDE, max(height, width))))
+    if max(height, width) <= FILM_SIDE:
+        return pixels
+    height, width = images.fit(height, width, FILM_SIDE)
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
 def _decoded(jpeg: bytes) -> np.ndarray:

@@ -38,8 +38,8 @@ def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(sec
     assert run.remaining == pytest.approx(10 * guess + 10 * guess**2)
     work(run, seconds, 7, *[2] * (ENOUGH - 1))  # too few to tell
     assert run.remaining == pytest.approx((10 - ENOUGH) * guess + 10 * guess**2)
-    work(run, seconds, 2)  # fourfold pixels took twice as long, and will again
-    assert run.remaining == pytest.approx((9 - ENOUGH) * 2 + 10 * 4)
+    work(run, seconds, 2)  # 3000 pixels more took a second more; 12000 will take 4
+    assert run.remaining == pytest.approx((9 - ENOUGH) * 2 + 10 * (2 + 4))
 
 
 def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the_end(seconds):
