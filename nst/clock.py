@@ -52,6 +52,12 @@ class Clock:
         elif pixels in self.paces or not self.paces or self._done > ENOUGH:
             self.paces[pixels] = (now - self._first_step) / (self._done - 1)
 
+    def end_scale(self) -> None:
+        """The rest of this scale's steps is left out."""
+        pixels, left = self._left[0]
+        self._left[0] = pixels, 0
+        self.steps -= left
+
     @property
     def elapsed(self) -> float:
         """Seconds since the run began."""

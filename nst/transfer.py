@@ -68,7 +68,7 @@ class StyleTransfer:
 
         A stopped run goes on from the checkpoint of its last frame as if it had not been stopped, a finished one for
         `more_steps`.  The strength or any other setting may have changed meanwhile, and so may the pictures, if the
-        content keeps its proportions; twice the size adds a scale.
+        content keeps its proportions; twice the size adds a scale.  `settings.tolerance` counts from there.
 
         Args:
             content: float32 (1, H, W, 3) RGB in [0, 1], of any size.
@@ -102,14 +102,20 @@ class StyleTransfer:
             elif canvas.image.shape != photo.shape:
                 canvas = canvas.grown(photo, settings.detail)
             iterates = adam(objective, canvas.image, canvas.memory, settings.learning_rate)
-            for left, iterate in zip(range(steps)[::-1], iterates):  # in this order: the other takes a step too many
+            still = _Stillness(settings.tolerance)
+            for left, iterate in zip(reversed(range(steps)), iterates):
                 clock.tick()
                 canvas = canvas.after(iterate, settings.averaging)
                 # Reading a number waits for the device: otherwise steps pile up in its queue and pictures come late.
                 if not np.isfinite(iterate.losses["total"].numpy()):
                     raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
+                if still.after(canvas.average):
+                    clock.end_scale()
+                    left = 0
                 if clock.frame_is_due:
                     yield _frame(clock, canvas, iterate.losses, left if checkpoints else None)
+                if not left:
+                    break
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
@@ -171,6 +177,24 @@ class StyleTransfer:
             if unknown := set(layers) - set(self.network.layers):
                 known = f"{self.network.layers[0]} … {self.network.layers[-1]}"
                 raise ValueError(f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}")
+
+
+class _Stillness:
+    """Tells when a picture has stopped changing."""
+
+    WINDOW = 20  # steps
+
+    def __init__(self, tolerance: float):
+        self._tolerance, self._step = tolerance, 0  # in 1/255
+        self._earlier: tf.Tensor | None = None  # the picture at the latest look at it
+
+    def after(self, picture: tf.Tensor) -> bool:
+        """Whether the picture, float in [0, 1], has changed by less than the tolerance over the last WINDOW steps."""
+        self._step += 1
+        if not self._tolerance or self._step % self.WINDOW:
+            return False
+        earlier, self._earlier = self._earlier, picture
+        return earlier is not None and 255 * float(tf.reduce_mean(tf.abs(picture - earlier))) < self._tolerance
 
 
 def _scales(

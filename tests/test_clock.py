@@ -42,6 +42,16 @@ def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(sec
     assert run.remaining == pytest.approx((9 - ENOUGH) * 2 + 10 * (2 + 4))
 
 
+def test_a_scale_may_end_early(seconds):
+    run = Clock([(1000, 100), (2000, 10)], interval=1)
+    work(run, seconds, 5, 1, 1)
+    run.end_scale()
+    assert (run.step, run.steps) == (3, 13)
+    work(run, seconds, *[2] * 10)
+    run.end_scale()
+    assert (run.step, run.steps, run.remaining, run.frame_is_due) == (13, 13, 0, True)
+
+
 def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the_end(seconds):
     run = Clock([(1000, 4)], interval=2.5)
     due = []

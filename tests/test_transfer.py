@@ -178,6 +178,16 @@ def test_too_little_memory_is_told_after_the_good_frames(transfer, monkeypatch):
         list(frames)
 
 
+def test_a_scale_ends_when_the_picture_is_still(transfer):
+    changes = {"learning_rate": 1e-4, "steps": (100, 50)}  # so small that 20 steps change it by less than 20/255 · 0.03
+    patient = paint(transfer, **changes)[-1]
+    assert (patient.step, patient.steps) == (150, 150)
+    impatient = paint(transfer, **changes, tolerance=0.6)
+    assert (impatient[-1].step, impatient[-1].steps, impatient[-1].remaining) == (80, 80, 0)  # two looks at each
+    assert impatient[-1].image.shape == (40, 64, 3)
+    assert paint(transfer, **changes, tolerance=1e-6)[-1].step == 150
+
+
 # --- Going on ---------------------------------------------------------------------------------------------------------
 
 
