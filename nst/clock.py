@@ -86,4 +86,4 @@ class Clock:
             return pace * (pixels / known) ** EXPONENT
         pixels_before, pace_before = before[-1]
         slope = (pace - pace_before) / (known - pixels_before)
-        return pace + max(slope, 0) * (pixels - known)
+        return pace + min(max(slope, 0), pace / known) * (pixels - known)  # never steeper than from nothing at all

@@ -42,6 +42,13 @@ def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(sec
     assert run.remaining == pytest.approx((9 - ENOUGH) * 2 + 10 * (2 + 4))
 
 
+@pytest.mark.parametrize(("slow", "guess"), [(1, 1), (0.5, 0.5), (2, 6), (8, 32)])  # level, falling, a line, steeper
+def test_a_disturbed_pace_is_not_carried_too_far(seconds, slow, guess):
+    run = Clock([(1000, 2), (4000, ENOUGH + 1), (16000, 10)], interval=1)
+    work(run, seconds, 5, 1, 5, *[slow] * ENOUGH)
+    assert run.remaining == pytest.approx(10 * guess)
+
+
 def test_a_scale_may_end_early(seconds):
     run = Clock([(1000, 100), (2000, 10)], interval=1)
     work(run, seconds, 5, 1, 1)
