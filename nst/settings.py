@@ -59,6 +59,9 @@ class Settings:
     steps: tuple[int, ...] = _knob(
         (300, 150, 60), "steps at each scale, coarsest first; the last number serves all further scales", 1, 10000
     )
+    tolerance: float = _knob(
+        0.0, "a scale ends when 20 steps change the picture by less than this on average, in 1/255; 0: never", 0, 255
+    )
     min_scale: int = _knob(128, "smallest longest side of the coarsest scale, in pixels", 32, 4096)
     scale_factor: float = _knob(2.0, "each scale is this much larger than the one before", 1.1, 8)
     detail: float = _knob(1.0, "share of the photo's finer detail brought in at each larger scale", 0, 1)

@@ -1,18 +1,18 @@
 """The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
 
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from nst import images
+from nst.canvas import Canvas, Checkpoint, start
+from nst.clock import Clock
 from nst.features import Features, Network
 from nst.losses import Statistics, content_loss, style_loss, style_statistics, total_variation
-from nst.optimizers import Losses, Moments, Objective, adam
+from nst.optimizers import Losses, Objective, adam
 from nst.settings import Settings
 
 
@@ -27,6 +27,7 @@ class Frame:
     losses: dict[str, float]  # "content", "style", "total_variation": J's terms without α, β, γ; "total": J
     elapsed: float  # seconds since the run began
     remaining: float  # seconds still to go, estimated
+    checkpoint: Checkpoint | None = None  # of runs that were asked for them
 
 
 class Targets(NamedTuple):
@@ -54,49 +55,67 @@ class StyleTransfer:
         self._compiled_step = tf.function(self._losses_and_gradient, reduce_retracing=True)
 
     def stylize(
-        self, content: np.ndarray, styles: Sequence[np.ndarray], settings: Settings = Settings()
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        settings: Settings = Settings(),
+        *,
+        resume: Checkpoint | None = None,
+        more_steps: int = 0,
+        checkpoints: bool = False,
     ) -> Generator[Frame, None, None]:
         """Repaint `content` in the manner of `styles`.
+
+        A stopped run goes on from the checkpoint of its last frame as if it had not been stopped, a finished one for
+        `more_steps`.  The strength or any other setting may have changed meanwhile, and so may the pictures, if the
+        content keeps its proportions; twice the size adds a scale.  `settings.tolerance` counts from there.
 
         Args:
             content: float32 (1, H, W, 3) RGB in [0, 1], of any size.
             styles: one or more of the same; their statistics are blended by `settings.style_blend`.
             settings: every knob of the run.
+            resume: where to go on from.
+            more_steps: steps at the last scale beyond those of the settings.
+            checkpoints: whether frames carry what `resume` takes; keep the latest of them only, they are large.
 
         Yields:
-            First the start picture, then at most `settings.frames_per_second` a second, last the finished picture,
-            whose longest side is `settings.size`.
+            First the start picture, except when resuming, then at most `settings.frames_per_second` a second, last the
+            finished picture, whose longest side is `settings.size`.
 
         Raises:
-            ValueError: a layer that the network does not have, or a blend that does not fit the styles.
+            ValueError: a layer that the network does not have, a blend that does not fit the styles, or a checkpoint
+                that does not fit the content and the settings or leaves no steps to do.
             FloatingPointError: the loss is no longer a number; the frames so far are good.
             MemoryError: a scale does not fit; the frames so far are good.
         """
         self._check_layers(settings)
-        clock = _Clock(settings, content)
-        picture: np.ndarray | None = None
-        memory: Moments | None = None
-        for side, steps in settings.scales():
-            photo = _scaled(content, side)
-            objective = self._objective(photo, self._style_targets(styles, side, settings), settings)
-            if picture is None:
-                picture = _start(photo, styles[0], settings)
-                yield clock.frame(picture, objective(tf.constant(picture))[0])
-            else:
-                picture = _finer(picture, photo, settings.detail)
-            image, average = tf.constant(picture), tf.zeros_like(picture)
-            memory = memory and memory.resized(*photo.shape[1:3])
-            for step, iterate in enumerate(islice(adam(objective, image, memory, settings.learning_rate), steps), 1):
-                clock.tick(photo)
-                memory = iterate.memory
-                average = settings.averaging * average + (1 - settings.averaging) * iterate.image
+        scales = _scales(content, settings, resume, more_steps)
+        clock = _clock(scales, settings, resume)
+        canvas = resume and Canvas.restored(resume)
+        for (height, width), steps in scales:
+            photo = images.resize(content, height, width)
+            objective = self._objective(photo, self._style_targets(styles, max(height, width), settings), settings)
+            if canvas is None:
+                canvas = Canvas.started(start(photo, styles[0], settings))
+                losses, _ = objective(canvas.image)
+                yield _frame(clock, canvas, losses, steps if checkpoints else None)
+            elif canvas.image.shape != photo.shape:
+                canvas = canvas.grown(photo, settings.detail)
+            iterates = adam(objective, canvas.image, canvas.memory, settings.learning_rate)
+            still = _Stillness(settings.tolerance)
+            for left, iterate in zip(reversed(range(steps)), iterates):
+                clock.tick()
+                canvas = canvas.after(iterate, settings.averaging)
                 # Reading a number waits for the device: otherwise steps pile up in its queue and pictures come late.
                 if not np.isfinite(iterate.losses["total"].numpy()):
                     raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
-                if step == steps or clock.frame_is_due:
-                    picture = average.numpy() / (1 - settings.averaging**step)  # Adam's correction for the first steps
-                    if clock.frame_is_due:
-                        yield clock.frame(picture, iterate.losses)
+                if still.after(canvas.average):
+                    clock.end_scale()
+                    left = 0
+                if clock.frame_is_due:
+                    yield _frame(clock, canvas, iterate.losses, left if checkpoints else None)
+                if not left:
+                    break
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
@@ -160,76 +179,84 @@ class StyleTransfer:
                 raise ValueError(f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}")
 
 
-class _Clock:
-    """Counts steps, tells when a frame is due and guesses the time left: a step's cost grows with its pixels."""
+class _Stillness:
+    """Tells when a picture has stopped changing."""
 
-    def __init__(self, settings: Settings, content: np.ndarray):
-        _, height, width, _ = content.shape
-        scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
-        self.steps = sum(steps for _, steps in scales)
-        self.step = 0
-        self._margin = settings.padding
-        self._work = sum(self._cost(*shape) * steps for shape, steps in scales)
-        self._done, self._done_first = 0, 0  # pixels times steps: so far, and in the first step
-        self._began = self._first_step = self._next_frame = time.monotonic()
-        self._interval = 1 / settings.frames_per_second
+    WINDOW = 20  # steps
 
-    def tick(self, photo: np.ndarray) -> None:
-        """One step of an image of the photo's size is done."""
-        self.step += 1
-        self._done += self._cost(photo.shape[1], photo.shape[2])
-        if self.step == 1:  # it may have waited for the compiler, and says little about the others
-            self._first_step, self._done_first = time.monotonic(), self._done
+    def __init__(self, tolerance: float):
+        self._tolerance, self._step = tolerance, 0  # in 1/255
+        self._earlier: tf.Tensor | None = None  # the picture at the latest look at it
 
-    def _cost(self, height: int, width: int) -> int:
-        return (height + 2 * self._margin) * (width + 2 * self._margin)
+    def after(self, picture: tf.Tensor) -> bool:
+        """Whether the picture, float in [0, 1], has changed by less than the tolerance over the last WINDOW steps."""
+        self._step += 1
+        if not self._tolerance or self._step % self.WINDOW:
+            return False
+        earlier, self._earlier = self._earlier, picture
+        return earlier is not None and 255 * float(tf.reduce_mean(tf.abs(picture - earlier))) < self._tolerance
 
-    @property
-    def frame_is_due(self) -> bool:
-        return self.step == self.steps or time.monotonic() >= self._next_frame
 
-    def frame(self, picture: np.ndarray, losses: Losses) -> Frame:
-        """The picture, float (1, H, W, 3), as a frame at this moment."""
-        now = time.monotonic()
-        self._next_frame = now + self._interval
-        pace = (now - self._first_step) / max(self._done - self._done_first, 1)  # seconds for a pixel
-        return Frame(
-            step=self.step,
-            steps=self.steps,
-            scale=max(picture.shape[1:3]),
-            image=images.to_uint8(picture),
-            losses={name: float(loss) for name, loss in losses.items()},
-            elapsed=now - self._began,
-            remaining=pace * (self._work - self._done) if self.step > 1 else 0.0,
+def _scales(
+    content: np.ndarray, settings: Settings, resume: Checkpoint | None, more_steps: int
+) -> list[tuple[tuple[int, int], int]]:
+    """((height, width), steps) of each scale that is still to be painted."""
+    _, height, width, _ = content.shape
+    scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
+    if resume is not None:
+        height, width = resume.image.shape[1:3]
+        sizes = [size for size, _ in scales]
+        if (height, width) not in sizes:
+            wanted = " or ".join(f"{width} x {height}" for height, width in sizes)
+            raise ValueError(f"resume: a picture of {width} x {height} pixels should have {wanted}")
+        scales = [((height, width), resume.left), *scales[sizes.index((height, width)) + 1 :]]
+    if more_steps < 0:
+        raise ValueError(f"more_steps: {more_steps} should be at least 0")
+    size, steps = scales[-1]
+    scales[-1] = size, steps + more_steps
+    if not sum(steps for _, steps in scales):
+        raise ValueError(f"more_steps: {more_steps} should be above 0, the picture being finished")
+    return [(size, steps) for size, steps in scales if steps]
+
+
+def _clock(scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None) -> Clock:
+    margin = 2 * settings.padding
+    work = [((height + margin) * (width + margin), steps) for (height, width), steps in scales]
+    before = (resume.step, resume.elapsed, resume.paces) if resume else (0, 0.0, {})
+    return Clock(work, 1 / settings.frames_per_second, *before)
+
+
+def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Frame:
+    """The canvas as a frame at this moment; with a checkpoint if told how many steps are left at this scale."""
+    clock.frame_is_shown()
+    picture, checkpoint = canvas.average.numpy(), None
+    if left is not None:
+        checkpoint = Checkpoint(
+            image=canvas.image.numpy(),
+            average=picture,
+            weight=canvas.weight,
+            memory=tuple(part.numpy() for part in canvas.memory),
+            step=clock.step,
+            left=left,
+            elapsed=clock.elapsed,
+            paces=dict(clock.paces),
         )
+    return Frame(
+        step=clock.step,
+        steps=clock.steps,
+        scale=max(picture.shape[1:3]),
+        image=images.to_uint8(picture),
+        losses={name: float(loss) for name, loss in losses.items()},
+        elapsed=clock.elapsed,
+        remaining=clock.remaining,
+        checkpoint=checkpoint,
+    )
 
 
 def _scaled(image: np.ndarray, side: int) -> np.ndarray:
     """The image with its longest side `side` pixels."""
     _, height, width, _ = image.shape
     return images.resize(image, *images.fit(height, width, side))
-
-
-def _start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:
-    """The picture to start from, of the photo's size: float32 (1, H, W, 3) in [0, 1]."""
-    noise = np.random.default_rng(settings.seed).random(photo.shape, np.float32)
-    ratio = np.float32(settings.noise_ratio)
-    return {
-        "content": lambda: photo,
-        "noise": lambda: noise,
-        "style": lambda: images.resize(style, *photo.shape[1:3]),
-        "mix": lambda: ratio * noise + (1 - ratio) * photo,
-    }[settings.init]()
-
-
-def _finer(picture: np.ndarray, photo: np.ndarray, detail: float) -> np.ndarray:
-    """`picture` enlarged to the photo's size, with `detail` of what the photo shows only at this size.
-
-    Without it an enlarged picture is blurred, and the optimizer fills the blur with ripples instead of strokes.
-    """
-    size = photo.shape[1:3]
-    blurred = images.resize(images.resize(photo, *picture.shape[1:3]), *size)
-    return np.clip(images.resize(picture, *size) + detail * (photo - blurred), 0, 1).astype(np.float32)
 
 
 def _loss_weights(settings: Settings) -> LossWeights:

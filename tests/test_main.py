@@ -38,7 +38,7 @@ ENGINE = textwrap.dedent("""
     if behavior == "slow film":
         from nst import timelapse
 
-        timelapse.write = lambda *_: (print("filming", flush=True), time.sleep(60))
+        timelapse.write = lambda *_, **__: (print("filming", flush=True), time.sleep(60))
 
     class StyleTransfer:
         def __init__(self, network):
@@ -260,7 +260,7 @@ def test_films(run, tmp_path, suffix):
 
 def test_a_film_keeps_its_first_its_last_and_evenly_chosen_others(monkeypatch):
     written: list[np.ndarray] = []
-    monkeypatch.setattr(timelapse, "write", lambda frames, _: written.extend(frames))
+    monkeypatch.setattr(timelapse, "write", lambda frames, _, max_bytes: written.extend(frames))
     film = Film()
     for index in range(10 * FILM_FRAMES):
         film.append(np.full((16, 24, 3), index * 255 // (10 * FILM_FRAMES), np.uint8))

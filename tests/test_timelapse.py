@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst import timelapse
+from nst import images, timelapse
 from nst.images import ImageError
 
 av = pytest.importorskip("av")
@@ -111,6 +111,7 @@ def test_without_pyav_only_mp4_is_missing(tmp_path, monkeypatch):
     with pytest.raises(ImageError, match=r"needs the package av"):
         timelapse.write(FRAMES, tmp_path / "film.mp4")
     timelapse.write(FRAMES, tmp_path / "film.gif")
+    assert timelapse.suffix() == ".webp"
     assert os.listdir(tmp_path) == ["film.gif"]
 
 
@@ -127,3 +128,51 @@ def test_a_failure_leaves_the_old_film_and_no_other_file(suffix, tmp_path):
         timelapse.write([FRAMES[0].astype(np.complex64), *FRAMES], path)
     assert path.read_bytes() == b"precious"
     assert os.listdir(tmp_path) == [path.name]
+
+
+def noise(side: int, count: int) -> list[np.ndarray]:
+    """What no codec makes small."""
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (side, side, 1), np.uint8).repeat(3, axis=-1) for _ in range(count)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_film_fits_where_it_must(suffix, tmp_path):
+    frames, path = noise(64, 40), tmp_path / f"film{suffix}"
+    timelapse.write(frames, path)
+    whole, max_bytes = path.stat().st_size, path.stat().st_size // 3
+    timelapse.write(frames, path, max_bytes=max_bytes)
+    assert max_bytes / 4 < path.stat().st_size <= max_bytes
+    shown, durations = read(path)
+    if suffix == ".mp4":
+        assert len(shown) > 30  # coarser, and few of them left out
+    else:
+        assert 8 <= len(shown) < 14
+        assert np.abs(shown[-1].astype(int) - frames[-1]).mean() < 30
+        assert durations[-1] == 2
+    timelapse.write(frames, path, max_bytes=2 * whole)
+    assert path.stat().st_size == pytest.approx(whole, rel=0.3)
+
+
+def test_stills_are_few_small_and_even():
+    film = timelapse.Film(frames=50)
+    assert film.stills() == []
+    for index in range(201):
+        film.append(flat(32, 48 if index < 100 else 64, (index, 0, 0)))
+    pictures = [images.to_uint8(images.load(still)) for still in film.stills(count=10)]
+    reds = [int(picture[0, 0, 0]) for picture in pictures]
+    assert len(pictures) == 10 and abs(reds[-1] - 200) < 4
+    assert all(12 <= step <= 32 for step in np.diff(reds))
+    assert [picture.shape[1] for picture in pictures] == sorted(picture.shape[1] for picture in pictures)
+    for picture in noise(128, 5):
+        film.append(picture)
+    assert max(map(len, film.stills(max_bytes=6000))) <= 6000
+    assert len(film.stills(count=1)) == 1
+
+
+def test_a_film_keeps_what_it_was_told_to_and_no_large_pictures():
+    film = timelapse.Film(frames=8)
+    for picture in [flat(900, 1200, 9)] * 5 + [flat(30, 40, 9)] * 50:
+        film.append(picture)
+        assert len(film._kept) < 8
+    assert {images.load(jpeg).shape for jpeg in film._kept} <= {(1, 576, 768, 3), (1, 30, 40, 3)}

@@ -1,5 +1,8 @@
 """The engine with a two-layer network: frames, gradient, scales, determinism, errors."""
 
+import contextlib
+import pickle
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from nst import images
-from nst.transfer import StyleTransfer, _Clock
+from nst.clock import Clock
+from nst.transfer import Frame, StyleTransfer
 from tests import toy
 
 CONTENT, STYLE = toy.picture(40, 64), toy.picture(50, 45, seed=1)
@@ -174,12 +178,102 @@ def test_too_little_memory_is_told_after_the_good_frames(transfer, monkeypatch):
         list(frames)
 
 
-def test_the_time_left_is_by_pixels_not_by_steps(monkeypatch):
-    # 6 steps of 20 x 32 and 4 of 40 x 64 pixels, and 4 around: 28 x 40 = 1120 and 48 x 72 = 3456.  A step of the first
-    # kind takes a second, the very first 9 seconds more.
-    clock = iter([0.0, 10.0, 12.0])
-    monkeypatch.setattr("nst.transfer.time.monotonic", lambda: next(clock))
-    run = _Clock(toy.SETTINGS, CONTENT)
-    for _ in range(3):
-        run.tick(np.empty((1, 20, 32, 3)))
-    assert run.frame(np.zeros((1, 20, 32, 3)), {}).remaining == pytest.approx(3 * 1 + 4 * 3456 / 1120)
+def test_a_scale_ends_when_the_picture_is_still(transfer):
+    changes = {"learning_rate": 1e-4, "steps": (100, 50)}  # so small that 20 steps change it by less than 20/255 · 0.03
+    patient = paint(transfer, **changes)[-1]
+    assert (patient.step, patient.steps) == (150, 150)
+    impatient = paint(transfer, **changes, tolerance=0.6)
+    assert (impatient[-1].step, impatient[-1].steps, impatient[-1].remaining) == (80, 80, 0)  # two looks at each
+    assert impatient[-1].image.shape == (40, 64, 3)
+    assert paint(transfer, **changes, tolerance=1e-6)[-1].step == 150
+
+
+# --- Going on ---------------------------------------------------------------------------------------------------------
+
+
+def go_on(transfer, resume, more_steps=0, content=CONTENT, styles=(STYLE,), **changes):
+    settings = replace(toy.SETTINGS, **changes)
+    return list(transfer.stylize(content, styles, settings, resume=resume, more_steps=more_steps, checkpoints=True))
+
+
+def stopped(transfer, step, **changes):
+    """The frame of a run that was stopped after so many steps."""
+    with contextlib.closing(
+        transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, **changes), checkpoints=True)
+    ) as frames:
+        return next(frame for frame in frames if frame.step == step)
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    """Frames come at every step, however fast."""
+    monkeypatch.setattr(Clock, "frame_is_due", True)
+
+
+@pytest.mark.parametrize("step", [0, 3, 6, 8])  # the start, within a scale, at its end, within the last
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(transfer, every_step, step):
+    straight = paint(transfer)
+    resumed = go_on(transfer, stopped(transfer, step).checkpoint)
+    assert [(frame.step, frame.steps) for frame in resumed] == [(later, 10) for later in range(step + 1, 11)]
+    for one, other in zip(resumed, straight[step + 1 :], strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+        assert one.losses == other.losses
+
+
+def test_a_checkpoint_survives_another_thread_and_a_pickle(transfer, every_step):
+    stopped_there: list[Frame] = []
+    thread = threading.Thread(target=lambda: stopped_there.append(stopped(transfer, 3)))
+    thread.start()
+    thread.join()
+    checkpoint = pickle.loads(pickle.dumps(stopped_there[0].checkpoint))
+    np.testing.assert_array_equal(go_on(transfer, checkpoint)[-1].image, paint(transfer)[-1].image)
+
+
+def test_a_finished_run_goes_on_at_its_last_scale(transfer, every_step):
+    finished = go_on(transfer, None)[-1]
+    more = go_on(transfer, finished.checkpoint, more_steps=3)
+    assert [(frame.step, frame.steps, frame.scale) for frame in more] == [(11, 13, 64), (12, 13, 64), (13, 13, 64)]
+    np.testing.assert_array_equal(more[-1].image, paint(transfer, steps=(6, 7))[-1].image)
+    elapsed = [frame.elapsed for frame in (finished, *more)]
+    assert elapsed == sorted(elapsed) and more[-1].remaining == 0
+    np.testing.assert_array_equal(
+        go_on(transfer, stopped(transfer, 3).checkpoint, more_steps=3)[-1].image, more[-1].image
+    )
+
+
+def test_only_the_frames_that_are_asked_for_carry_checkpoints(transfer):
+    assert all(frame.checkpoint is None for frame in paint(transfer))
+    assert all(frame.checkpoint for frame in go_on(transfer, None))
+
+
+def test_strength_and_pictures_may_change_in_between(transfer):
+    resume = go_on(transfer, None)[-1].checkpoint
+    same = go_on(transfer, resume, more_steps=20)[-1]
+    stronger = go_on(transfer, resume, more_steps=20, strength=90, averaging=0.5)[-1]
+    assert stronger.losses["style"] < same.losses["style"]
+    assert (go_on(transfer, resume, more_steps=20, styles=[STYLE[:, ::-1] ** 3])[-1].image != same.image).any()
+
+
+def test_a_picture_goes_on_to_grow(transfer):
+    small = go_on(transfer, None, size=64, min_scale=64)[-1]
+    grown = go_on(transfer, small.checkpoint, size=128, min_scale=64)
+    assert (grown[-1].step, grown[-1].steps, grown[-1].image.shape) == (10, 10, (80, 128, 3))
+    np.testing.assert_array_equal(grown[-1].image, paint(transfer, size=128, min_scale=64)[-1].image)
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(transfer):
+    finished = go_on(transfer, None)[-1].checkpoint
+    for changes in ({"size": 80}, {"content": toy.picture(64, 64)}):
+        with pytest.raises(ValueError, match=r"^resume: a picture of 64 x 40 pixels should have \d+ x"):
+            go_on(transfer, finished, **changes)
+    for more_steps, right in ((0, "above 0"), (-1, "at least 0")):
+        with pytest.raises(ValueError, match=f"^more_steps: {more_steps} should be {right}"):
+            go_on(transfer, finished, more_steps)
+
+
+def test_going_on_compiles_nothing_anew():
+    transfer = StyleTransfer(toy.network())
+    frame = go_on(transfer, None)[-1]
+    for strength in (10, 60, 90):
+        frame = go_on(transfer, frame.checkpoint, more_steps=2, strength=strength)[-1]
+    assert transfer._compiled_step.experimental_get_tracing_count() <= 2

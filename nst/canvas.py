@@ -1,0 +1,79 @@
+"""The picture under way: how it starts, what is shown of it, how it grows, how it is put aside and taken up again."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nst import images
+from nst.optimizers import Iterate, Moments
+from nst.settings import Settings
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run can go on from: plain values, with 16 bytes for each one of the frame's image."""
+
+    image: np.ndarray  # float32 (1, H, W, 3) in [0, 1]: the optimizer's latest iterate
+    average: np.ndarray  # the same: the running average of iterates, which is what the frame shows
+    weight: float  # of the iterates in the average so far, 0 to 1
+    memory: tuple[np.ndarray, ...]  # Adam's `Moments`
+    step: int  # steps done in the whole run
+    left: int  # steps still to do at this scale
+    elapsed: float  # seconds since the run began
+    paces: dict[int, float]  # the `Clock`'s
+
+
+class Canvas(NamedTuple):
+    """The picture at one scale, as the optimizer has it and as it is shown."""
+
+    image: tf.Tensor  # float32 (1, H, W, 3) in [0, 1]: the latest iterate
+    average: tf.Tensor  # the same: the running average of iterates
+    weight: float  # of the iterates in the average so far, 0 to 1
+    memory: Moments
+
+    @classmethod
+    def started(cls, picture: np.ndarray, memory: Moments | None = None) -> "Canvas":
+        """Before a scale's first step."""
+        image = tf.constant(picture)
+        return cls(image, image, 0.0, memory or Moments.none(image))
+
+    @classmethod
+    def restored(cls, checkpoint: Checkpoint) -> "Canvas":
+        """As it was when the checkpoint was made."""
+        image, average, *memory = map(tf.constant, (checkpoint.image, checkpoint.average, *checkpoint.memory))
+        return cls(image, average, checkpoint.weight, Moments(*memory))
+
+    def after(self, iterate: Iterate, averaging: float) -> "Canvas":
+        """With one more iterate in the average, divided by their weight: Adam's correction for the first steps."""
+        weight = averaging * self.weight + 1 - averaging
+        average = self.average + (1 - averaging) / weight * (iterate.image - self.average)
+        return Canvas(iterate.image, average, weight, iterate.memory)
+
+    def grown(self, photo: np.ndarray, detail: float) -> "Canvas":
+        """What is shown, at the photo's size."""
+        height, width = photo.shape[1:3]
+        return self.started(_finer(self.average.numpy(), photo, detail), self.memory.resized(height, width))
+
+
+def start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:
+    """The picture to start from, of the photo's size: float32 (1, H, W, 3) in [0, 1]."""
+    noise = np.random.default_rng(settings.seed).random(photo.shape, np.float32)
+    ratio = np.float32(settings.noise_ratio)
+    return {
+        "content": lambda: photo,
+        "noise": lambda: noise,
+        "style": lambda: images.resize(style, *photo.shape[1:3]),
+        "mix": lambda: ratio * noise + (1 - ratio) * photo,
+    }[settings.init]()
+
+
+def _finer(picture: np.ndarray, photo: np.ndarray, detail: float) -> np.ndarray:
+    """`picture` enlarged to the photo's size, with `detail` of what the photo shows only at this size.
+
+    Without it an enlarged picture is blurred, and the optimizer fills the blur with ripples instead of strokes.
+    """
+    size = photo.shape[1:3]
+    blurred = images.resize(images.resize(photo, *picture.shape[1:3]), *size)
+    return np.clip(images.resize(picture, *size) + detail * (photo - blurred), 0, 1).astype(np.float32)

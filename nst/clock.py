@@ -1,0 +1,89 @@
+"""The clock of a run: counts its steps and guesses the time left.  Standard library only."""
+
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+EXPONENT = 0.9  # a step's seconds grow with its pixels to about this power; two scales of the run tell it better
+ENOUGH = 3  # steps after a scale's first that tell its pace better than the scale before does
+
+
+class Clock:
+    """Counts the steps of a run, tells when a frame is due and guesses the time left.
+
+    A scale's first step may have waited for the compiler and the painting's statistics: it tells nothing of the pace.
+    """
+
+    def __init__(
+        self,
+        scales: Sequence[tuple[int, int]],
+        interval: float,
+        step: int = 0,
+        elapsed: float = 0.0,
+        paces: Mapping[int, float] = MappingProxyType({}),
+    ):
+        """Begin now, or go on from what another clock came to.
+
+        Args:
+            scales: (pixels that the network sees, steps, at least one) of each scale to be painted.
+            interval: seconds between frames, at least.
+            step, elapsed, paces: the other clock's.
+        """
+        self.step = step
+        self.steps = step + sum(steps for _, steps in scales)  # of the whole run
+        self._left = list(scales)
+        self.paces = dict(paces)  # pixels -> seconds a step; the latest scale last
+        self._done = 0  # steps at this scale
+        self._interval = interval
+        self._first_step = self._next_frame = time.monotonic()
+        self._began = self._first_step - elapsed
+
+    def tick(self) -> None:
+        """One more step is done."""
+        now = time.monotonic()
+        if not self._left[0][1]:
+            self._left.pop(0)
+            self._done = 0
+        pixels, left = self._left[0]
+        self._left[0] = pixels, left - 1
+        self.step, self._done = self.step + 1, self._done + 1
+        if self._done == 1:
+            self._first_step = now
+        elif pixels in self.paces or not self.paces or self._done > ENOUGH:
+            self.paces[pixels] = (now - self._first_step) / (self._done - 1)
+
+    def end_scale(self) -> None:
+        """The rest of this scale's steps is left out."""
+        pixels, left = self._left[0]
+        self._left[0] = pixels, 0
+        self.steps -= left
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._began
+
+    @property
+    def remaining(self) -> float:
+        """Seconds still to go, estimated; 0 before there is a pace."""
+        return sum(steps * self._pace(pixels) for pixels, steps in self._left)
+
+    @property
+    def frame_is_due(self) -> bool:
+        """Whether it is time to show a frame: the last one always, the others once the time left can be told."""
+        return self.step == self.steps or (bool(self.paces) and time.monotonic() >= self._next_frame)
+
+    def frame_is_shown(self) -> None:
+        """The next frame is due an interval from now."""
+        self._next_frame = time.monotonic() + self._interval
+
+    def _pace(self, pixels: int) -> float:
+        """Seconds for a step of so many pixels: on the line through the two latest paces, as far as they are known."""
+        if not self.paces:
+            return 0.0
+        *before, (known, pace) = self.paces.items()
+        if not before:
+            return pace * (pixels / known) ** EXPONENT
+        pixels_before, pace_before = before[-1]
+        slope = (pace - pace_before) / (known - pixels_before)
+        return pace + min(max(slope, 0), pace / known) * (pixels - known)  # never steeper than from nothing at all

@@ -1,0 +1,91 @@
+"""The time left, by a clock that the tests turn themselves."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nst import clock
+from nst.clock import ENOUGH, EXPONENT, Clock
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """`seconds[0]` is what the clock reads."""
+    now = [100.0]
+    monkeypatch.setattr(clock.time, "monotonic", lambda: now[0])
+    return now
+
+
+def work(run, seconds, *durations):
+    for duration in durations:
+        seconds[0] += duration
+        run.tick()
+
+
+def test_a_first_step_tells_no_pace(seconds):
+    run = Clock([(1000, 100)], interval=0.25)
+    work(run, seconds, 50)
+    assert (run.step, run.steps, run.elapsed, run.remaining) == (1, 100, 50, 0)
+    work(run, seconds, 1, 3)
+    assert run.remaining == pytest.approx(97 * 2)
+
+
+def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(seconds):
+    run = Clock([(1000, 5), (4000, 10), (16000, 10)], interval=0.25)
+    work(run, seconds, 9, 1, 1, 1, 1)
+    guess = 4**EXPONENT
+    assert run.remaining == pytest.approx(10 * guess + 10 * guess**2)
+    work(run, seconds, 7, *[2] * (ENOUGH - 1))  # too few to tell
+    assert run.remaining == pytest.approx((10 - ENOUGH) * guess + 10 * guess**2)
+    work(run, seconds, 2)  # 3000 pixels more took a second more; 12000 will take 4
+    assert run.remaining == pytest.approx((9 - ENOUGH) * 2 + 10 * (2 + 4))
+
+
+@pytest.mark.parametrize(("slow", "guess"), [(1, 1), (0.5, 0.5), (2, 6), (8, 32)])  # level, falling, a line, steeper
+def test_a_disturbed_pace_is_not_carried_too_far(seconds, slow, guess):
+    run = Clock([(1000, 2), (4000, ENOUGH + 1), (16000, 10)], interval=1)
+    work(run, seconds, 5, 1, 5, *[slow] * ENOUGH)
+    assert run.remaining == pytest.approx(10 * guess)
+
+
+def test_a_scale_may_end_early(seconds):
+    run = Clock([(1000, 100), (2000, 10)], interval=1)
+    work(run, seconds, 5, 1, 1)
+    run.end_scale()
+    assert (run.step, run.steps) == (3, 13)
+    work(run, seconds, *[2] * 10)
+    run.end_scale()
+    assert (run.step, run.steps, run.remaining, run.frame_is_due) == (13, 13, 0, True)
+
+
+def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the_end(seconds):
+    run = Clock([(1000, 4)], interval=2.5)
+    due = []
+    for _ in range(4):
+        work(run, seconds, 1)
+        due.append(run.frame_is_due)
+        if run.frame_is_due:
+            run.frame_is_shown()
+    assert due == [False, True, False, True]
+    assert run.remaining == 0
+
+
+def test_it_goes_on_from_what_another_clock_came_to(seconds):
+    run = Clock([(1000, 4)], interval=1, step=30, elapsed=12, paces={1000: 5.0})
+    work(run, seconds, 1)
+    assert (run.step, run.steps, run.elapsed, run.remaining, run.frame_is_due) == (31, 34, 13, 3 * 5, True)
+    work(run, seconds, 1)
+    assert run.remaining == 2
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_no_time_at_all_is_a_pace_too(seconds, steps):
+    run = Clock([(1000, steps), (4000, ENOUGH + 2), (16000, 1)], interval=1)
+    work(run, seconds, *[0] * (steps + ENOUGH + 3))
+    assert (run.remaining, run.frame_is_due) == (0, True)
+
+
+def test_it_needs_nothing_but_the_standard_library():
+    code = "import sys, nst.clock; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
