@@ -15,6 +15,7 @@ from tests import toy
 
 @pytest.fixture(scope="module")
 def model():
+    keras.utils.set_random_seed(0)
     return keras.applications.VGG19(include_top=False, weights=None)
 
 
