@@ -8,6 +8,7 @@ GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it is served.  The only file
 import base64
 import contextlib
 import html
+import inspect
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else pandas sums up all runs after each, for nobody
 
 import gradio as gr
 import numpy as np
@@ -28,17 +30,18 @@ from gradio import component_meta, processing_utils, themes
 from gradio.data_classes import ImageData
 from gradio.utils import get_upload_folder
 
-from nst import catalogue, images
+from nst import catalogue, images, recipe, sharing
 from nst.images import ImageError
 from nst.settings import Settings
+from nst.sharing import PARAMETERS, SIZES
 
 if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
-SIZES = (128, 1024)  # larger pictures keep the other visitors waiting; the command line goes further
 NETWORKS = {"auto": "Automatic", "compact": "Compact", "vgg19": "VGG-19"}
 DEFAULTS = Settings()
 KNOBS = {knob.name: knob.metadata for knob in fields(Settings)}
+CONTROLS = ("size", "strength", "network")  # the settings that a visitor sees; programs may give the others, too
 NUMBERS = ("Step", "Scale", "Time so far", "Time left", "Content loss", "Style loss", "Variation", "Total loss")
 INVITATION = "Choose a photo and a painting, or start with an example."
 WAITING = "Waiting for the painter …"
@@ -100,6 +103,16 @@ class View(NamedTuple):
     stop: Any = gr.skip()
 
 
+class Setup(NamedTuple):
+    """What a handler changes of what goes in; the values of PARAMETERS follow it."""
+
+    content: Any = gr.skip()
+    style: Any = gr.skip()
+    credit: Any = gr.skip()
+    note: Any = gr.skip()  # about the pictures, beneath them
+    repeated: Any = gr.skip()  # the recipe last taken over
+
+
 class Studio:
     """What all visitors share: the networks, loaded once, and a way to tell each visitor's painter to stop."""
 
@@ -139,13 +152,11 @@ class Studio:
         if stop := self._stops.get(request.session_hash):
             stop.set()
 
-    def paint(
-        self, content: str | None, style: str | None, size: float, strength: float, network: str, request: gr.Request
-    ) -> Iterator[View]:
+    def paint(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Iterator[View]:
         """Repaint a photo in the manner of a painting: pictures on the way as JPEG, last a PNG of the asked size."""
         stop = self._stops[request.session_hash] = threading.Event()
         try:
-            yield from self._paint(content, style, {"size": size, "strength": strength, "network": network}, stop)
+            yield from self._paint(content, style, dict(zip(PARAMETERS, values)), stop)
         finally:  # on the event loop when the visitor has left: nothing slow may happen here
             if self._stops.get(request.session_hash) is stop:
                 del self._stops[request.session_hash]
@@ -153,14 +164,17 @@ class Studio:
     def _paint(
         self, content: str | None, style: str | None, knobs: dict[str, Any], stop: threading.Event
     ) -> Iterator[View]:
-        frame, shape, problem = None, (0, 0), ""
+        frame, shape, used, problem = None, (0, 0), [], ""
         yield View(sentence="Looking at both pictures …", **_buttons(painting=True))
         try:
             settings = Settings(**knobs)
-            photo, painting = _load_picture(content, "photo", settings), _load_picture(style, "painting", settings)
+            sharing.check(settings)
+            photo = _load_picture(content, "photo", settings.size)
+            painting = _load_picture(style, "painting", round(settings.size * settings.style_scale))
             shape = images.fit(photo.shape[1], photo.shape[2], settings.size)
-            stylize = self.engine(settings).stylize
-            with contextlib.closing(stylize(photo, [painting], settings)) as frames:
+            used = [_ingredient(content, photo), _ingredient(style, painting)]
+            engine = self.engine(settings)
+            with contextlib.closing(engine.stylize(photo, [painting], settings)) as frames:
                 scale = 0
                 for frame in frames:
                     if stop.is_set() or frame.step == frame.steps:
@@ -178,13 +192,25 @@ class Studio:
             if frame is not None:
                 try:
                     path = Path(folder) / _file_name(content, style)
-                    images.save(images.rescale(frame.image, *shape), path)
+                    pixels = images.rescale(frame.image, *shape)
+                    made = recipe.describe(settings, engine.network, used, frame, pixels)
+                    images.save(pixels, path, texts=made.texts)
                     last = View(path, _ending(frame, shape), _numbers(frame), _offer(path), *last[-2:])
                 except ImageError as error:
                     problem = str(error)
             yield last._replace(sentence=_trouble(problem)) if problem else last
         if problem:
             raise gr.Error(problem, duration=6, print_exception=False)
+
+
+def _parameters() -> list[inspect.Parameter]:
+    """What programs call the values that go into `Studio.paint`."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    settings = [inspect.Parameter(name, kind, default=getattr(DEFAULTS, name)) for name in PARAMETERS]
+    return [inspect.Parameter(name, kind) for name in ("self", "request", "content", "style")] + settings
+
+
+Studio.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
 
 
 def _load(settings: Settings) -> "StyleTransfer":
@@ -196,17 +222,49 @@ def _load(settings: Settings) -> "StyleTransfer":
     return StyleTransfer(network)
 
 
-def _load_picture(path: str | None, name: str, settings: Settings) -> np.ndarray:
+def _load_picture(path: str | None, name: str, size: int) -> np.ndarray:
     if not path:
         raise ImageError(f"There is no {name} yet; drop one in, or start with an example.")
-    return images.load(path, longest_side=settings.size)
+    return images.load(path, longest_side=size)
 
 
-def _pictures(pair: catalogue.Pair) -> tuple[str, str, str]:
-    """Both files and whose they are; the files copied to Gradio's own folder, since it serves no other."""
-    (content, whose), (style, whose_style) = catalogue.picture(pair.content), catalogue.picture(pair.style)
+def _ingredient(path: str | None, picture: np.ndarray) -> recipe.Ingredient:
+    example = catalogue.recognize(path or "")
+    return recipe.ingredient(example or path or "", picture, example=example is not None)
+
+
+def choose(pair: catalogue.Pair) -> tuple[Any, ...]:
+    """An example's pictures, with the settings of which the visitor sees nothing at their defaults."""
+    further = _values(DEFAULTS)[len(CONTROLS) :]
+    return *Setup(*_pictures(pair.content, pair.style), "", None), *(gr.skip() for _ in CONTROLS), *further
+
+
+def repeat(path: str | None, repeated: str | None) -> tuple[Any, ...]:
+    """Look into a picture that was dropped in: one of ours brings its settings, and the examples it was made from."""
+    unchanged = *Setup(), *(gr.skip() for _ in PARAMETERS)
+    try:
+        made = recipe.read(path) if path else None
+    except ValueError as error:
+        return *Setup(note=_trouble(str(error))), *unchanged[len(Setup._fields) :]
+    if made is None or made.text == repeated:  # dropped once more: now it is to be painted on
+        return unchanged
+    shared = sharing.from_recipe(made, CONTROLS)
+    setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
+    setup = setup._replace(note=_told(shared.sentence), repeated=made.text)
+    return *setup, *_values(shared.settings)
+
+
+def _values(settings: Settings) -> list[Any]:
+    """The values of PARAMETERS as components take them."""
+    values = (getattr(settings, name) for name in PARAMETERS)
+    return [list(value) if isinstance(value, tuple) else value for value in values]
+
+
+def _pictures(content: str, style: str) -> tuple[str, str, str]:
+    """Two examples and whose they are; the files copied to Gradio's own folder, since it serves no other."""
+    (photo, whose), (painting, whose_style) = catalogue.picture(content), catalogue.picture(style)
     cache = partial(processing_utils.save_file_to_cache, cache_dir=get_upload_folder())
-    return cache(content), cache(style), html.escape(f"{whose} {whose_style}")
+    return cache(photo), cache(painting), html.escape(f"{whose} {whose_style}")
 
 
 # --- Words ------------------------------------------------------------------------------------------------------------
@@ -218,6 +276,10 @@ def _buttons(painting: bool) -> dict[str, Any]:
 
 def _offer(path: Path) -> dict[str, Any]:
     return gr.update(value=path, visible=True)
+
+
+def _told(sentence: str) -> str:
+    return f"<span>{html.escape(sentence)}</span>"
 
 
 def _trouble(problem: str) -> str:
@@ -270,7 +332,7 @@ HEADER = """<h1>Neural style transfer</h1>
 <a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
 
 # What changes by itself is read aloud only if it says so; the numbers change too often for that.
-ANNOUNCE = "() => { document.getElementById('sentence').setAttribute('aria-live', 'polite'); }"
+ANNOUNCE = "() => ['sentence', 'note'].forEach(id => document.getElementById(id).setAttribute('aria-live', 'polite'))"
 
 SHADES = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
 NIGHT = "#f6f4ee #ebe8df #d9d6cd #bdbdc0 #9499ad #676e8c #4a5276 #323a63 #1f2750 #161c3d #0e132c"
@@ -331,11 +393,13 @@ def build(studio: Studio) -> gr.Blocks:
                 with gr.Row(elem_id="pictures"):
                     content = _upload("Your photo", "Drop a photo here", "content")
                     style = _upload("A painting", "Drop a painting here", "style")
+                note = gr.HTML(label="Note", elem_id="note")
+                repeated = gr.State()
                 with gr.Row(elem_id="actions"):
                     paint = gr.Button("Paint", variant="primary", elem_id="paint")
                     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
                 with gr.Column(elem_id="controls"):
-                    size, strength, network = _controls()
+                    knobs = _controls() | _further()
                     reason = gr.HTML("The network is being loaded …", elem_id="reason")
                     credit = gr.HTML(elem_id="credit")
             with gr.Column(elem_id="result", scale=7, min_width=320):
@@ -353,7 +417,7 @@ def build(studio: Studio) -> gr.Blocks:
 
         run: dict[str, Any] = {
             "fn": studio.paint,
-            "inputs": [content, style, size, strength, network],
+            "inputs": [content, style, *knobs.values()],
             "outputs": list(View(picture, sentence, numbers, download, paint, stop)),
             "concurrency_id": "painter",
             "concurrency_limit": 1,  # two at once would each take twice as long
@@ -361,10 +425,13 @@ def build(studio: Studio) -> gr.Blocks:
         }
         private: dict[str, Any] = {"api_visibility": "private"}
         painted = [paint.click(**run, api_name="paint")]
+        setup = [*Setup(content, style, credit, note, repeated), *knobs.values()]
         for pair, card in cards:
-            chosen = card.click(partial(_pictures, pair), None, [content, style, credit], queue=False, **private)
+            chosen = card.click(partial(choose, pair), None, setup, queue=False, **private)
             painted.append(chosen.then(**run, **private))
         stop.click(studio.stop, queue=False, **private)
+        for upload in (content, style):
+            upload.upload(repeat, [upload, repeated], setup, queue=False, show_progress="hidden", **private)
 
         # In the browser alone, at once: whoever waits is told so, and whoever was refused a place in the queue, too.
         gr.on([paint.click, *(card.click for _, card in cards)], None, None, sentence, js=_js(WAITING), **private)
@@ -373,8 +440,8 @@ def build(studio: Studio) -> gr.Blocks:
                 None, sentence, sentence, js=f"text => text === '{WAITING}' ? `{_trouble(CROWD)}` : text", **private
             )
         gr.on([content.input, style.input], None, None, credit, js=_js(""), **private)
-        for event in (page.load, network.change):
-            event(studio.describe, network, reason, queue=False, show_progress="hidden", **private)
+        for event in (page.load, knobs["network"].change):
+            event(studio.describe, knobs["network"], reason, queue=False, show_progress="hidden", **private)
         page.load(None, js=ANNOUNCE, **private)
     return page
 
@@ -393,7 +460,8 @@ def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
     return Upload(label=label, placeholder=placeholder, sources="upload", type="filepath", height=170, elem_id=elem_id)
 
 
-def _controls() -> tuple[gr.Slider, gr.Slider, gr.Radio]:
+def _controls() -> dict[str, Any]:
+    """A component for each of CONTROLS."""
     size = gr.Slider(
         *SIZES,
         value=DEFAULTS.size,
@@ -418,7 +486,16 @@ def _controls() -> tuple[gr.Slider, gr.Slider, gr.Radio]:
         info="The eye that compares the pictures: VGG-19 sees more, the compact one is quicker.",
         elem_id="network",
     )
-    return size, strength, network
+    return {"size": size, "strength": strength, "network": network}
+
+
+def _further() -> dict[str, Any]:
+    """The other settings, which nobody sees: a picture dropped in sets them, or a program."""
+    components = {}
+    for name, value in list(zip(PARAMETERS, _values(DEFAULTS), strict=True))[len(CONTROLS) :]:
+        kind = {str: gr.Textbox, int: gr.Number, float: gr.Number}.get(type(value), gr.JSON)
+        components[name] = kind(value, label=KNOBS[name]["help"], visible=False)
+    return components
 
 
 def _thumbnails() -> str:

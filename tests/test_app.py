@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import app
-from nst import images
+from nst import catalogue, images, recipe
 from nst.settings import Settings
 
 VISITOR = SimpleNamespace(session_hash="visitor")
@@ -25,7 +25,12 @@ SIZE, STRENGTH, NETWORK = 128, 50, "auto"
 class Painter:
     """An engine that blends the two pictures: half of the steps at half of the size; the test says when it goes on."""
 
-    network = SimpleNamespace(name="compact", reason="The compact network, <because> this is a test.")
+    network = SimpleNamespace(
+        name="compact",
+        reason="The compact network, <because> this is a test.",
+        precision="float32",
+        weights_hash="0123456789abcdef",
+    )
 
     def __init__(self, steps: int = 20, fails_at: int | None = None):
         self.steps, self.fails_at = steps, fails_at
@@ -78,8 +83,13 @@ def picture(path: Path, size: tuple[int, int]) -> str:
 
 
 def paint(painter: Painter, content: str | None, style: str | None, **changes) -> Iterator[app.View]:
-    values = {"size": SIZE, "strength": STRENGTH, "network": NETWORK} | changes
-    return app.Studio(lambda _: painter).paint(content, style, **values, request=VISITOR)
+    return app.Studio(lambda _: painter).paint(VISITOR, content, style, *values(**changes))
+
+
+def values(**changes) -> list:
+    """What the page's components hold."""
+    settings = Settings(**{"size": SIZE, "strength": STRENGTH, "network": NETWORK} | changes)
+    return [getattr(settings, name) for name in app.PARAMETERS]
 
 
 def released(painter: Painter) -> Painter:
@@ -120,7 +130,7 @@ def test_frames_then_a_png_of_the_asked_size(photo, painting):
 def test_stop_enlarges_the_picture_so_far(photo, painting):
     painter = released(Painter(steps=6))
     studio = app.Studio(lambda _: painter)
-    views = studio.paint(photo, painting, SIZE, STRENGTH, NETWORK, VISITOR)
+    views = studio.paint(VISITOR, photo, painting, *values())
     next(view for view in views if isinstance(view.picture, np.ndarray))
     studio.stop(SimpleNamespace(session_hash="somebody else"))
     assert isinstance(next(views).picture, np.ndarray)
@@ -134,6 +144,48 @@ def test_stop_enlarges_the_picture_so_far(photo, painting):
     assert last.paint["visible"] and not last.stop["visible"]
     assert list(views) == []
     assert not last.picture.exists()
+
+
+def finished(views: Iterator[app.View], path: Path) -> str:
+    """Run to the end and keep the PNG, which is gone after that."""
+    for view in views:
+        if isinstance(view.picture, Path):
+            shutil.copy(view.picture, path)
+    return str(path)
+
+
+def test_the_picture_carries_its_recipe(photo, tmp_path):
+    style = str(shutil.copy(catalogue.find("woodcut-wave").path, tmp_path / "any name.jpg"))
+    made = recipe.read(finished(paint(released(Painter(steps=6)), photo, style, seed=7), tmp_path / "out.png"))
+    assert made is not None
+    assert (made.settings, made.size, made.step) == (Settings(size=128, seed=7), (128, 85), 6)
+    assert (made.content.name, made.content.example, made.content.size) == ("my photo.png", False, (128, 85))
+    assert [(style.name, style.example) for style in made.styles] == [("woodcut-wave", True)]
+
+
+@pytest.mark.parametrize("greedy", [{"size": 2048}, {"steps": (9999,)}, {"style_scale": 4}])
+def test_no_visitor_keeps_the_painter_for_hours(photo, painting, greedy):
+    with pytest.raises(gr.Error, match="on this page"):
+        list(paint(Painter(), photo, painting, **greedy))
+
+
+def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
+    style = str(catalogue.find("woodcut-wave").path)
+    out = finished(paint(released(Painter(steps=6)), photo, style, strength=70, steps=(9, 8)), tmp_path / "out.png")
+    given = app.repeat(out, None)
+    setup, told = app.Setup(*given[:5]), dict(zip(app.PARAMETERS, given[5:], strict=True))
+    assert (told["size"], told["strength"], told["network"], told["steps"]) == (128, 70, "compact", [9, 8])
+    assert setup.content == setup.style == gr.skip()  # the photo was the visitor's own
+    assert "my photo.png and woodcut-wave" in setup.note and "steps 9, 8" in setup.note
+    assert all(value == gr.skip() for value in app.repeat(out, setup.repeated))  # once more: to paint on it
+    assert all(value == gr.skip() for value in (*app.repeat(photo, None), *app.repeat(None, None)))
+
+
+def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
+    path = tmp_path / "torn.png"
+    images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.1.0", "content": "<b>"}'})
+    note = app.Setup(*app.repeat(str(path), None)[:5]).note
+    assert "The recipe in this picture is damaged" in note
 
 
 def test_a_visitor_who_leaves_ends_the_painting(photo, painting):
@@ -317,7 +369,45 @@ def test_one_click_paints_and_stop_keeps_the_picture(visit):
     name, result = download(tab)
     assert name.startswith("tower_starry") and name.endswith(".png")
     assert (result.format, max(result.size)) == ("PNG", 256)
+    assert recipe.parse(result.info["nst"]).step < recipe.parse(result.info["nst"]).steps == 1000
     assert tab.locator("#sentence").get_attribute("aria-live") == "polite"
+
+
+def test_a_downloaded_picture_brings_everything_back(visit, tmp_path):
+    painters = []
+
+    def load(_: Settings) -> Painter:
+        painters.append(released(Painter(steps=2)))
+        return painters[-1]
+
+    tab = visit(app.Studio(load))
+    choose_size(tab, 192)
+    tab.fill("#strength input[type=number]", "70")
+    tab.press("#strength input[type=number]", "Tab")
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    _, result = download(tab)
+    made = recipe.parse(result.info["nst"])
+    changed = replace(made, settings=replace(made.settings, seed=7))
+    path = tmp_path / "out.png"
+    images.save(np.asarray(result.convert("RGB")), path, texts=changed.texts)
+
+    tab = visit(app.Studio(load))
+    tab.set_input_files("#style input[type=file]", path)
+    tab.wait_for_selector("#note:has-text('Everything is as it was'):has-text('seed 7')")
+    assert tab.input_value("#size input[type=number]") == "192"
+    assert tab.input_value("#strength input[type=number]") == "70"
+    tab.wait_for_selector("#content img")
+    tab.wait_for_selector("#credit:has-text('van Gogh')")
+    tab.click("#paint")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert painters[-1].settings == replace(made.settings, seed=7, network="compact")
+
+    tab.click("#pair-wave-lion")  # brings what is not on the page back to its defaults
+    tab.wait_for_selector("#credit:has-text('lion')")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert tab.inner_text("#note") == ""
+    assert painters[-1].settings == Settings(size=192, strength=70, network="compact")
 
 
 def test_a_phone_scrolls_in_one_direction(visit):
