@@ -16,8 +16,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import fields
-from functools import partial
+from dataclasses import fields, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,8 @@ from gradio import component_meta, processing_utils, themes
 from gradio.data_classes import ImageData
 from gradio.utils import get_upload_folder
 
-from nst import catalogue, images, recipe, sharing
+from nst import catalogue, finishing, images, recipe, sharing
+from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.settings import Settings
 from nst.sharing import PARAMETERS, SIZES
@@ -42,6 +43,7 @@ NETWORKS = {"auto": "Automatic", "compact": "Compact", "vgg19": "VGG-19"}
 DEFAULTS = Settings()
 KNOBS = {knob.name: knob.metadata for knob in fields(Settings)}
 CONTROLS = ("size", "strength", "network")  # the settings that a visitor sees; programs may give the others, too
+TOUCHES = tuple(touch.name for touch in fields(Finishing))
 NUMBERS = ("Step", "Scale", "Time so far", "Time left", "Content loss", "Style loss", "Variation", "Total loss")
 INVITATION = "Choose a photo and a painting, or start with an example."
 WAITING = "Waiting for the painter …"
@@ -99,12 +101,15 @@ class View(NamedTuple):
     sentence: Any = gr.skip()
     numbers: Any = gr.skip()
     download: Any = gr.skip()
+    share: Any = gr.skip()
     paint: Any = gr.skip()
     stop: Any = gr.skip()
+    canvas: Any = gr.skip()  # what finishing needs: the picture as painted, and the photo
+    touches: Any = gr.skip()  # the block with the finishing's sliders
 
 
 class Setup(NamedTuple):
-    """What a handler changes of what goes in; the values of PARAMETERS follow it."""
+    """What a handler changes of what goes in; the values of PARAMETERS and TOUCHES follow it."""
 
     content: Any = gr.skip()
     style: Any = gr.skip()
@@ -165,7 +170,8 @@ class Studio:
         self, content: str | None, style: str | None, knobs: dict[str, Any], stop: threading.Event
     ) -> Iterator[View]:
         frame, shape, used, problem = None, (0, 0), [], ""
-        yield View(sentence="Looking at both pictures …", **_buttons(painting=True))
+        start = _buttons(painting=True) | {"canvas": None, "touches": gr.update(visible=False)}
+        yield View(sentence="Looking at both pictures …", **start)
         try:
             settings = Settings(**knobs)
             sharing.check(settings)
@@ -195,7 +201,9 @@ class Studio:
                     pixels = images.rescale(frame.image, *shape)
                     made = recipe.describe(settings, engine.network, used, frame, pixels)
                     images.save(pixels, path, texts=made.texts)
-                    last = View(path, _ending(frame, shape), _numbers(frame), _offer(path), *last[-2:])
+                    finishable = {"canvas": (_kept(path), content), "touches": gr.update(visible=True)}
+                    told = _ending(frame, shape), _numbers(frame), _offer(path), gr.update(visible=True)
+                    last = View(path, *told, **_buttons(painting=False), **finishable)
                 except ImageError as error:
                     problem = str(error)
             yield last._replace(sentence=_trouble(problem)) if problem else last
@@ -222,6 +230,39 @@ def _load(settings: Settings) -> "StyleTransfer":
     return StyleTransfer(network)
 
 
+def finish(canvas: tuple[str, str] | None, *percents: float) -> tuple[Any, Any, Any]:
+    """The picture, the download and the sentence after finishing touches to the picture as it was painted."""
+    if canvas is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    painted, content = canvas
+    try:
+        touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
+        if not touches:
+            return painted, _offer(Path(painted)), gr.skip()
+        pixels = _pixels(painted)
+        photo = _pixels(content, pixels.shape[:2])
+        made = recipe.read(painted)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(painted).name
+            texts = replace(made, finishing=touches).texts if made else None
+            images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
+            finished = _kept(path)
+    except ImageError:  # swept away after a day
+        return gr.skip(), gr.skip(), _trouble("This picture is no longer kept here; please paint it again.")
+    return finished, _offer(Path(finished)), gr.skip()
+
+
+@lru_cache(maxsize=8)  # asked for again and again while a slider moves; the names are made of the files' hashes
+def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
+    pixels = images.to_uint8(images.load(path, longest_side=max(shape) if shape else None))
+    return images.rescale(pixels, *shape) if shape else pixels
+
+
+def _kept(path: Path) -> str:
+    """A copy in Gradio's own folder, since it serves no other; swept there after a day."""
+    return processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder())
+
+
 def _load_picture(path: str | None, name: str, size: int) -> np.ndarray:
     if not path:
         raise ImageError(f"There is no {name} yet; drop one in, or start with an example.")
@@ -236,12 +277,13 @@ def _ingredient(path: str | None, picture: np.ndarray) -> recipe.Ingredient:
 def choose(pair: catalogue.Pair) -> tuple[Any, ...]:
     """An example's pictures, with the settings of which the visitor sees nothing at their defaults."""
     further = _values(DEFAULTS)[len(CONTROLS) :]
-    return *Setup(*_pictures(pair.content, pair.style), "", None), *(gr.skip() for _ in CONTROLS), *further
+    setup = Setup(*_pictures(pair.content, pair.style), "", None)
+    return *setup, *(gr.skip() for _ in CONTROLS), *further, *(0 for _ in TOUCHES)
 
 
 def repeat(path: str | None, repeated: str | None) -> tuple[Any, ...]:
     """Look into a picture that was dropped in: one of ours brings its settings, and the examples it was made from."""
-    unchanged = *Setup(), *(gr.skip() for _ in PARAMETERS)
+    unchanged = *Setup(), *(gr.skip() for _ in PARAMETERS + TOUCHES)
     try:
         made = recipe.read(path) if path else None
     except ValueError as error:
@@ -251,7 +293,27 @@ def repeat(path: str | None, repeated: str | None) -> tuple[Any, ...]:
     shared = sharing.from_recipe(made, CONTROLS)
     setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
     setup = setup._replace(note=_told(shared.sentence), repeated=made.text)
-    return *setup, *_values(shared.settings)
+    touches = (round(100 * made.finishing.get(name, 0)) for name in TOUCHES)
+    return *setup, *_values(shared.settings), *touches
+
+
+def arrive(request: gr.Request) -> tuple[Any, ...]:
+    """What a link asks for, when the page is opened with it."""
+    link = sharing.from_query(dict(request.query_params), CONTROLS)
+    setup = Setup(*_pictures(link.pair.content, link.pair.style)) if link.pair else Setup()
+    setup = setup._replace(note=_told(link.sentence)) if link.sentence else setup
+    return *setup, *(link.given.get(name, gr.skip()) for name in PARAMETERS), *(gr.skip() for _ in TOUCHES)
+
+
+def link(content: str | None, style: str | None, *values: Any) -> str:
+    """HTML that COPY makes a link of, or says why there is none."""
+    photo, painting = (catalogue.recognize(path or "") for path in (content, style))
+    try:
+        settings = Settings(**dict(zip(PARAMETERS, values)))
+        query, sentence = sharing.to_query(photo, painting, settings, CONTROLS)
+    except ValueError as error:
+        return _trouble(str(error))
+    return f'<i data-query="{html.escape(query)}"></i>{_told(sentence)}' if query else _told(sentence)
 
 
 def _values(settings: Settings) -> list[Any]:
@@ -261,10 +323,9 @@ def _values(settings: Settings) -> list[Any]:
 
 
 def _pictures(content: str, style: str) -> tuple[str, str, str]:
-    """Two examples and whose they are; the files copied to Gradio's own folder, since it serves no other."""
+    """Two examples and whose they are."""
     (photo, whose), (painting, whose_style) = catalogue.picture(content), catalogue.picture(style)
-    cache = partial(processing_utils.save_file_to_cache, cache_dir=get_upload_folder())
-    return cache(photo), cache(painting), html.escape(f"{whose} {whose_style}")
+    return _kept(photo), _kept(painting), html.escape(f"{whose} {whose_style}")
 
 
 # --- Words ------------------------------------------------------------------------------------------------------------
@@ -332,7 +393,18 @@ HEADER = """<h1>Neural style transfer</h1>
 <a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
 
 # What changes by itself is read aloud only if it says so; the numbers change too often for that.
-ANNOUNCE = "() => ['sentence', 'note'].forEach(id => document.getElementById(id).setAttribute('aria-live', 'polite'))"
+ANNOUNCE = """() => ['sentence', 'note', 'address'].forEach(id =>
+  document.getElementById(id).setAttribute('aria-live', 'polite'))"""
+
+# The browser knows by which address the page is reached, and whether it may write to the clipboard.
+COPY = """async html => {
+  const [mark, query] = html.match(/<i data-query="([^"]*)"><\\/i>/) || [];
+  if (!mark) return html;
+  const address = location.origin + location.pathname + query;
+  let words = 'Link copied:';
+  try { await navigator.clipboard.writeText(address.replaceAll('&amp;', '&')); } catch { words = 'Copy this link:'; }
+  return html.replace(mark, `<label>${words} <input readonly value="${address}" onfocus="this.select()"></label>`);
+}"""
 
 SHADES = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
 NIGHT = "#f6f4ee #ebe8df #d9d6cd #bdbdc0 #9499ad #676e8c #4a5276 #323a63 #1f2750 #161c3d #0e132c"
@@ -389,7 +461,9 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Row(elem_id="page"):
             with gr.Column(elem_id="inputs", scale=4, min_width=300):
                 with gr.Row(elem_id="pairs"):
-                    cards = [(pair, gr.Button(pair.title, elem_id=f"pair-{pair.name}")) for pair in _pairs()]
+                    cards = [
+                        (pair, gr.Button(pair.title, elem_id=f"pair-{pair.name}")) for pair in sharing.installed_pairs()
+                    ]
                 with gr.Row(elem_id="pictures"):
                     content = _upload("Your photo", "Drop a photo here", "content")
                     style = _upload("A painting", "Drop a painting here", "style")
@@ -413,28 +487,48 @@ def build(studio: Studio) -> gr.Blocks:
                 )
                 sentence = gr.HTML(INVITATION, label="Sentence", elem_id="sentence")
                 numbers = gr.HTML(_numbers(), label="Numbers", elem_id="numbers")
-                download = Download("Download as PNG", visible=False, elem_id="download")
+                with gr.Row(elem_id="offers"):
+                    download = Download("Download as PNG", visible=False, elem_id="download")
+                    share = gr.Button("Copy link", visible=False, elem_id="share")
+                address = gr.HTML(label="Link", elem_id="address")
+                canvas = gr.State()
+                with gr.Accordion("Finishing touches", open=False, visible=False, elem_id="touches") as block:
+                    touches = _touches()
 
         run: dict[str, Any] = {
             "fn": studio.paint,
             "inputs": [content, style, *knobs.values()],
-            "outputs": list(View(picture, sentence, numbers, download, paint, stop)),
+            "outputs": list(View(picture, sentence, numbers, download, share, paint, stop, canvas, block)),
             "concurrency_id": "painter",
             "concurrency_limit": 1,  # two at once would each take twice as long
             "show_progress_on": picture,
         }
         private: dict[str, Any] = {"api_visibility": "private"}
+        # In the browser alone, at once: whoever waits is told so, and whoever was refused a place in the queue, too.
+        started = [paint.click, *(card.click for _, card in cards)]
+        gr.on(started, None, None, [sentence, address], js=f"() => ['{WAITING}', '']", **private)
         painted = [paint.click(**run, api_name="paint")]
-        setup = [*Setup(content, style, credit, note, repeated), *knobs.values()]
+        setup = [*Setup(content, style, credit, note, repeated), *knobs.values(), *touches.values()]
         for pair, card in cards:
             chosen = card.click(partial(choose, pair), None, setup, queue=False, **private)
             painted.append(chosen.then(**run, **private))
+        finishes: dict[str, Any] = {
+            "fn": finish,
+            "inputs": [canvas, *touches.values()],
+            "outputs": [picture, download, sentence],
+            "queue": False,
+            "show_progress": "hidden",
+        }
+        moves = [move for slider in touches.values() for move in (slider.input, slider.release)]  # release: reset, too
+        gr.on(moves, **finishes, trigger_mode="always_last", **private)
+        for event in painted:
+            event.then(**finishes, **private)
+        asked = share.click(link, [content, style, *knobs.values()], address, queue=False, **private)
+        asked.then(None, address, address, js=COPY, **private)
         stop.click(studio.stop, queue=False, **private)
         for upload in (content, style):
             upload.upload(repeat, [upload, repeated], setup, queue=False, show_progress="hidden", **private)
 
-        # In the browser alone, at once: whoever waits is told so, and whoever was refused a place in the queue, too.
-        gr.on([paint.click, *(card.click for _, card in cards)], None, None, sentence, js=_js(WAITING), **private)
         for event in painted:
             event.failure(
                 None, sentence, sentence, js=f"text => text === '{WAITING}' ? `{_trouble(CROWD)}` : text", **private
@@ -442,18 +536,13 @@ def build(studio: Studio) -> gr.Blocks:
         gr.on([content.input, style.input], None, None, credit, js=_js(""), **private)
         for event in (page.load, knobs["network"].change):
             event(studio.describe, knobs["network"], reason, queue=False, show_progress="hidden", **private)
+        page.load(arrive, None, setup, queue=False, show_progress="hidden", **private)
         page.load(None, js=ANNOUNCE, **private)
     return page
 
 
 def _js(text: str) -> str:
     return f"() => '{text}'"
-
-
-def _pairs() -> list[catalogue.Pair]:
-    """Those whose pictures are installed."""
-    names = {example.name for example in catalogue.examples()}
-    return [pair for pair in catalogue.PAIRS if {pair.content, pair.style} <= names]
 
 
 def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
@@ -498,10 +587,24 @@ def _further() -> dict[str, Any]:
     return components
 
 
+def _touches() -> dict[str, Any]:
+    """A slider for each of TOUCHES, in percent."""
+    words = {
+        "original_color": ("Original color", "0 keeps the painting's colors, 100 brings back the photo's."),
+        "photo_blend": ("Blend with the photo", "0 shows the painting, 100 the photo."),
+        "sharpness": ("Sharpness", "Below 0 it is softer than painted, above 0 sharper."),
+    }
+    lows = {touch.name: 100 * touch.metadata["low"] for touch in fields(Finishing)}
+    return {
+        name: gr.Slider(lows[name], 100, value=0, step=1, label=label, info=info, elem_id=name.replace("_", "-"))
+        for name, (label, info) in words.items()
+    }
+
+
 def _thumbnails() -> str:
     """CSS that shows the pictures of every example on its button."""
     rules = ""
-    for pair in _pairs():
+    for pair in sharing.installed_pairs():
         files = (catalogue.find(name).path for name in (pair.content, pair.style))
         urls = ", ".join(f"url({_data_url(_middle(images.load(file, longest_side=260)))})" for file in files)
         rules += f"#pairs #pair-{pair.name} {{ background-image: {urls}; }}\n"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -91,3 +92,58 @@ def test_the_defaults_are_within_bounds():
         for beyond in (sharing.SIZES[0] - 1, sharing.SIZES[1] + 1):
             with pytest.raises(ValueError, match="size"):
                 sharing.check(Settings(size=beyond))
+
+
+# --- Links ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_comes_back_as_it_was():
+    settings = Settings(size=768, strength=62.5, network="compact")
+    query, left_out = sharing.to_query("lion", "woodcut-wave", settings, CONTROLS)
+    assert query == "?pair=wave-lion&size=768&strength=62.5&network=compact"
+    assert left_out == ""
+    link = sharing.from_query(dict(parse_qsl(query[1:])), CONTROLS)
+    assert link.pair is not None and link.pair.name == "wave-lion"
+    assert link.given == {"size": 768, "strength": 62.5, "network": "compact"}
+    assert link.sentence == "A lion cut in wood: Paint repaints it as in your link."
+
+
+def test_a_link_says_what_it_leaves_out():
+    query, left_out = sharing.to_query("lion", "woodcut-wave", Settings(seed=7), CONTROLS)
+    assert query.startswith("?pair=wave-lion")
+    assert left_out == "The link leaves out seed 7; the downloaded PNG does not."
+
+
+@pytest.mark.parametrize("names", [(None, "starry-night"), ("tower", None), (None, None), ("starry-night", "tower")])
+def test_a_link_cannot_carry_pictures(names):
+    query, sentence = sharing.to_query(*names, Settings(), CONTROLS)
+    assert query == ""
+    assert "Send the downloaded PNG" in sentence
+
+
+def test_no_link_no_words():
+    for query in ({}, {"__theme": "dark", "utm_source": "mail", "weights": "/etc/passwd", "seed": "7"}):
+        assert sharing.from_query(query, CONTROLS) == sharing.Link(None, {}, "")
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("pair", "mona-lisa"),
+        ("size", "99999"),
+        ("size", "100.5"),
+        ("size", "64"),
+        ("size", "nan"),
+        ("size", "1e999"),
+        ("strength", "much"),
+        ("strength", "-1"),
+        ("network", "<script>"),
+    ],
+)
+def test_what_a_link_gets_wrong_is_told_and_the_rest_taken(name, text):
+    good = {"pair": "starry-night", "size": "256", "strength": "70", "network": "compact"}
+    link = sharing.from_query(good | {name: text}, CONTROLS)
+    assert set(link.given) == {"size", "strength", "network"} - {name}
+    assert (link.pair is None) == (name == "pair")
+    assert text in link.sentence or text in ("nan", "1e999", "100.5", "-1")
+    assert len(sharing.from_query({name: 5000 * text}, CONTROLS).sentence) < 300
