@@ -8,6 +8,7 @@ GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it is served.  The only file
 import base64
 import contextlib
 import html
+import inspect
 import logging
 import os
 import re
@@ -15,12 +16,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import fields
-from functools import partial
+from dataclasses import fields, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else pandas sums up all runs after each, for nobody
 
 import gradio as gr
 import numpy as np
@@ -28,17 +30,20 @@ from gradio import component_meta, processing_utils, themes
 from gradio.data_classes import ImageData
 from gradio.utils import get_upload_folder
 
-from nst import catalogue, images
+from nst import catalogue, finishing, images, recipe, sharing
+from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.settings import Settings
+from nst.sharing import PARAMETERS, SIZES
 
 if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
-SIZES = (128, 1024)  # larger pictures keep the other visitors waiting; the command line goes further
 NETWORKS = {"auto": "Automatic", "compact": "Compact", "vgg19": "VGG-19"}
 DEFAULTS = Settings()
 KNOBS = {knob.name: knob.metadata for knob in fields(Settings)}
+CONTROLS = ("size", "strength", "network")  # the settings that a visitor sees; programs may give the others, too
+TOUCHES = tuple(touch.name for touch in fields(Finishing))
 NUMBERS = ("Step", "Scale", "Time so far", "Time left", "Content loss", "Style loss", "Variation", "Total loss")
 INVITATION = "Choose a photo and a painting, or start with an example."
 WAITING = "Waiting for the painter …"
@@ -96,8 +101,21 @@ class View(NamedTuple):
     sentence: Any = gr.skip()
     numbers: Any = gr.skip()
     download: Any = gr.skip()
+    share: Any = gr.skip()
     paint: Any = gr.skip()
     stop: Any = gr.skip()
+    canvas: Any = gr.skip()  # what finishing needs: the picture as painted, and the photo
+    touches: Any = gr.skip()  # the block with the finishing's sliders
+
+
+class Setup(NamedTuple):
+    """What a handler changes of what goes in; the values of PARAMETERS and TOUCHES follow it."""
+
+    content: Any = gr.skip()
+    style: Any = gr.skip()
+    credit: Any = gr.skip()
+    note: Any = gr.skip()  # about the pictures, beneath them
+    repeated: Any = gr.skip()  # the recipe last taken over
 
 
 class Studio:
@@ -139,13 +157,11 @@ class Studio:
         if stop := self._stops.get(request.session_hash):
             stop.set()
 
-    def paint(
-        self, content: str | None, style: str | None, size: float, strength: float, network: str, request: gr.Request
-    ) -> Iterator[View]:
+    def paint(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Iterator[View]:
         """Repaint a photo in the manner of a painting: pictures on the way as JPEG, last a PNG of the asked size."""
         stop = self._stops[request.session_hash] = threading.Event()
         try:
-            yield from self._paint(content, style, {"size": size, "strength": strength, "network": network}, stop)
+            yield from self._paint(content, style, dict(zip(PARAMETERS, values)), stop)
         finally:  # on the event loop when the visitor has left: nothing slow may happen here
             if self._stops.get(request.session_hash) is stop:
                 del self._stops[request.session_hash]
@@ -153,14 +169,18 @@ class Studio:
     def _paint(
         self, content: str | None, style: str | None, knobs: dict[str, Any], stop: threading.Event
     ) -> Iterator[View]:
-        frame, shape, problem = None, (0, 0), ""
-        yield View(sentence="Looking at both pictures …", **_buttons(painting=True))
+        frame, shape, used, problem = None, (0, 0), [], ""
+        start = _buttons(painting=True) | {"canvas": None, "touches": gr.update(visible=False)}
+        yield View(sentence="Looking at both pictures …", **start)
         try:
             settings = Settings(**knobs)
-            photo, painting = _load_picture(content, "photo", settings), _load_picture(style, "painting", settings)
+            sharing.check(settings)
+            photo = _load_picture(content, "photo", settings.size)
+            painting = _load_picture(style, "painting", round(settings.size * settings.style_scale))
             shape = images.fit(photo.shape[1], photo.shape[2], settings.size)
-            stylize = self.engine(settings).stylize
-            with contextlib.closing(stylize(photo, [painting], settings)) as frames:
+            used = [_ingredient(content, photo), _ingredient(style, painting)]
+            engine = self.engine(settings)
+            with contextlib.closing(engine.stylize(photo, [painting], settings)) as frames:
                 scale = 0
                 for frame in frames:
                     if stop.is_set() or frame.step == frame.steps:
@@ -178,13 +198,27 @@ class Studio:
             if frame is not None:
                 try:
                     path = Path(folder) / _file_name(content, style)
-                    images.save(images.rescale(frame.image, *shape), path)
-                    last = View(path, _ending(frame, shape), _numbers(frame), _offer(path), *last[-2:])
+                    pixels = images.rescale(frame.image, *shape)
+                    made = recipe.describe(settings, engine.network, used, frame, pixels)
+                    images.save(pixels, path, texts=made.texts)
+                    finishable = {"canvas": (_kept(path), content), "touches": gr.update(visible=True)}
+                    told = _ending(frame, shape), _numbers(frame), _offer(path), gr.update(visible=True)
+                    last = View(path, *told, **_buttons(painting=False), **finishable)
                 except ImageError as error:
                     problem = str(error)
             yield last._replace(sentence=_trouble(problem)) if problem else last
         if problem:
             raise gr.Error(problem, duration=6, print_exception=False)
+
+
+def _parameters() -> list[inspect.Parameter]:
+    """What programs call the values that go into `Studio.paint`."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    settings = [inspect.Parameter(name, kind, default=getattr(DEFAULTS, name)) for name in PARAMETERS]
+    return [inspect.Parameter(name, kind) for name in ("self", "request", "content", "style")] + settings
+
+
+Studio.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
 
 
 def _load(settings: Settings) -> "StyleTransfer":
@@ -196,17 +230,102 @@ def _load(settings: Settings) -> "StyleTransfer":
     return StyleTransfer(network)
 
 
-def _load_picture(path: str | None, name: str, settings: Settings) -> np.ndarray:
+def finish(canvas: tuple[str, str] | None, *percents: float) -> tuple[Any, Any, Any]:
+    """The picture, the download and the sentence after finishing touches to the picture as it was painted."""
+    if canvas is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    painted, content = canvas
+    try:
+        touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
+        if not touches:
+            return painted, _offer(Path(painted)), gr.skip()
+        pixels = _pixels(painted)
+        photo = _pixels(content, pixels.shape[:2])
+        made = recipe.read(painted)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(painted).name
+            texts = replace(made, finishing=touches).texts if made else None
+            images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
+            finished = _kept(path)
+    except ImageError:  # swept away after a day
+        return gr.skip(), gr.skip(), _trouble("This picture is no longer kept here; please paint it again.")
+    return finished, _offer(Path(finished)), gr.skip()
+
+
+@lru_cache(maxsize=8)  # asked for again and again while a slider moves; the names are made of the files' hashes
+def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
+    pixels = images.to_uint8(images.load(path, longest_side=max(shape) if shape else None))
+    return images.rescale(pixels, *shape) if shape else pixels
+
+
+def _kept(path: Path) -> str:
+    """A copy in Gradio's own folder, since it serves no other; swept there after a day."""
+    return processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder())
+
+
+def _load_picture(path: str | None, name: str, size: int) -> np.ndarray:
     if not path:
         raise ImageError(f"There is no {name} yet; drop one in, or start with an example.")
-    return images.load(path, longest_side=settings.size)
+    return images.load(path, longest_side=size)
 
 
-def _pictures(pair: catalogue.Pair) -> tuple[str, str, str]:
-    """Both files and whose they are; the files copied to Gradio's own folder, since it serves no other."""
-    (content, whose), (style, whose_style) = catalogue.picture(pair.content), catalogue.picture(pair.style)
-    cache = partial(processing_utils.save_file_to_cache, cache_dir=get_upload_folder())
-    return cache(content), cache(style), html.escape(f"{whose} {whose_style}")
+def _ingredient(path: str | None, picture: np.ndarray) -> recipe.Ingredient:
+    example = catalogue.recognize(path or "")
+    return recipe.ingredient(example or path or "", picture, example=example is not None)
+
+
+def choose(pair: catalogue.Pair) -> tuple[Any, ...]:
+    """An example's pictures, with the settings of which the visitor sees nothing at their defaults."""
+    further = _values(DEFAULTS)[len(CONTROLS) :]
+    setup = Setup(*_pictures(pair.content, pair.style), "", None)
+    return *setup, *(gr.skip() for _ in CONTROLS), *further, *(0 for _ in TOUCHES)
+
+
+def repeat(path: str | None, repeated: str | None) -> tuple[Any, ...]:
+    """Look into a picture that was dropped in: one of ours brings its settings, and the examples it was made from."""
+    unchanged = *Setup(), *(gr.skip() for _ in PARAMETERS + TOUCHES)
+    try:
+        made = recipe.read(path) if path else None
+    except ValueError as error:
+        return *Setup(note=_trouble(str(error))), *unchanged[len(Setup._fields) :]
+    if made is None or made.text == repeated:  # dropped once more: now it is to be painted on
+        return unchanged
+    shared = sharing.from_recipe(made, CONTROLS)
+    setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
+    setup = setup._replace(note=_told(shared.sentence), repeated=made.text)
+    touches = (round(100 * made.finishing.get(name, 0)) for name in TOUCHES)
+    return *setup, *_values(shared.settings), *touches
+
+
+def arrive(request: gr.Request) -> tuple[Any, ...]:
+    """What a link asks for, when the page is opened with it."""
+    link = sharing.from_query(dict(request.query_params), CONTROLS)
+    setup = Setup(*_pictures(link.pair.content, link.pair.style)) if link.pair else Setup()
+    setup = setup._replace(note=_told(link.sentence)) if link.sentence else setup
+    return *setup, *(link.given.get(name, gr.skip()) for name in PARAMETERS), *(gr.skip() for _ in TOUCHES)
+
+
+def link(content: str | None, style: str | None, *values: Any) -> str:
+    """HTML that COPY makes a link of, or says why there is none."""
+    photo, painting = (catalogue.recognize(path or "") for path in (content, style))
+    try:
+        settings = Settings(**dict(zip(PARAMETERS, values)))
+        query, sentence = sharing.to_query(photo, painting, settings, CONTROLS)
+    except ValueError as error:
+        return _trouble(str(error))
+    return f'<i data-query="{html.escape(query)}"></i>{_told(sentence)}' if query else _told(sentence)
+
+
+def _values(settings: Settings) -> list[Any]:
+    """The values of PARAMETERS as components take them."""
+    values = (getattr(settings, name) for name in PARAMETERS)
+    return [list(value) if isinstance(value, tuple) else value for value in values]
+
+
+def _pictures(content: str, style: str) -> tuple[str, str, str]:
+    """Two examples and whose they are."""
+    (photo, whose), (painting, whose_style) = catalogue.picture(content), catalogue.picture(style)
+    return _kept(photo), _kept(painting), html.escape(f"{whose} {whose_style}")
 
 
 # --- Words ------------------------------------------------------------------------------------------------------------
@@ -218,6 +337,10 @@ def _buttons(painting: bool) -> dict[str, Any]:
 
 def _offer(path: Path) -> dict[str, Any]:
     return gr.update(value=path, visible=True)
+
+
+def _told(sentence: str) -> str:
+    return f"<span>{html.escape(sentence)}</span>"
 
 
 def _trouble(problem: str) -> str:
@@ -270,7 +393,18 @@ HEADER = """<h1>Neural style transfer</h1>
 <a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
 
 # What changes by itself is read aloud only if it says so; the numbers change too often for that.
-ANNOUNCE = "() => { document.getElementById('sentence').setAttribute('aria-live', 'polite'); }"
+ANNOUNCE = """() => ['sentence', 'note', 'address'].forEach(id =>
+  document.getElementById(id).setAttribute('aria-live', 'polite'))"""
+
+# The browser knows by which address the page is reached, and whether it may write to the clipboard.
+COPY = """async html => {
+  const [mark, query] = html.match(/<i data-query="([^"]*)"><\\/i>/) || [];
+  if (!mark) return html;
+  const address = location.origin + location.pathname + query;
+  let words = 'Link copied:';
+  try { await navigator.clipboard.writeText(address.replaceAll('&amp;', '&')); } catch { words = 'Copy this link:'; }
+  return html.replace(mark, `<label>${words} <input readonly value="${address}" onfocus="this.select()"></label>`);
+}"""
 
 SHADES = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
 NIGHT = "#f6f4ee #ebe8df #d9d6cd #bdbdc0 #9499ad #676e8c #4a5276 #323a63 #1f2750 #161c3d #0e132c"
@@ -327,15 +461,19 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Row(elem_id="page"):
             with gr.Column(elem_id="inputs", scale=4, min_width=300):
                 with gr.Row(elem_id="pairs"):
-                    cards = [(pair, gr.Button(pair.title, elem_id=f"pair-{pair.name}")) for pair in _pairs()]
+                    cards = [
+                        (pair, gr.Button(pair.title, elem_id=f"pair-{pair.name}")) for pair in sharing.installed_pairs()
+                    ]
                 with gr.Row(elem_id="pictures"):
                     content = _upload("Your photo", "Drop a photo here", "content")
                     style = _upload("A painting", "Drop a painting here", "style")
+                note = gr.HTML(label="Note", elem_id="note")
+                repeated = gr.State()
                 with gr.Row(elem_id="actions"):
                     paint = gr.Button("Paint", variant="primary", elem_id="paint")
                     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
                 with gr.Column(elem_id="controls"):
-                    size, strength, network = _controls()
+                    knobs = _controls() | _further()
                     reason = gr.HTML("The network is being loaded …", elem_id="reason")
                     credit = gr.HTML(elem_id="credit")
             with gr.Column(elem_id="result", scale=7, min_width=320):
@@ -349,32 +487,56 @@ def build(studio: Studio) -> gr.Blocks:
                 )
                 sentence = gr.HTML(INVITATION, label="Sentence", elem_id="sentence")
                 numbers = gr.HTML(_numbers(), label="Numbers", elem_id="numbers")
-                download = Download("Download as PNG", visible=False, elem_id="download")
+                with gr.Row(elem_id="offers"):
+                    download = Download("Download as PNG", visible=False, elem_id="download")
+                    share = gr.Button("Copy link", visible=False, elem_id="share")
+                address = gr.HTML(label="Link", elem_id="address")
+                canvas = gr.State()
+                with gr.Accordion("Finishing touches", open=False, visible=False, elem_id="touches") as block:
+                    touches = _touches()
 
         run: dict[str, Any] = {
             "fn": studio.paint,
-            "inputs": [content, style, size, strength, network],
-            "outputs": list(View(picture, sentence, numbers, download, paint, stop)),
+            "inputs": [content, style, *knobs.values()],
+            "outputs": list(View(picture, sentence, numbers, download, share, paint, stop, canvas, block)),
             "concurrency_id": "painter",
             "concurrency_limit": 1,  # two at once would each take twice as long
             "show_progress_on": picture,
         }
         private: dict[str, Any] = {"api_visibility": "private"}
-        painted = [paint.click(**run, api_name="paint")]
-        for pair, card in cards:
-            chosen = card.click(partial(_pictures, pair), None, [content, style, credit], queue=False, **private)
-            painted.append(chosen.then(**run, **private))
-        stop.click(studio.stop, queue=False, **private)
-
         # In the browser alone, at once: whoever waits is told so, and whoever was refused a place in the queue, too.
-        gr.on([paint.click, *(card.click for _, card in cards)], None, None, sentence, js=_js(WAITING), **private)
+        started = [paint.click, *(card.click for _, card in cards)]
+        gr.on(started, None, None, [sentence, address], js=f"() => ['{WAITING}', '']", **private)
+        painted = [paint.click(**run, api_name="paint")]
+        setup = [*Setup(content, style, credit, note, repeated), *knobs.values(), *touches.values()]
+        for pair, card in cards:
+            chosen = card.click(partial(choose, pair), None, setup, queue=False, **private)
+            painted.append(chosen.then(**run, **private))
+        finishes: dict[str, Any] = {
+            "fn": finish,
+            "inputs": [canvas, *touches.values()],
+            "outputs": [picture, download, sentence],
+            "queue": False,
+            "show_progress": "hidden",
+        }
+        moves = [move for slider in touches.values() for move in (slider.input, slider.release)]  # release: reset, too
+        gr.on(moves, **finishes, trigger_mode="always_last", **private)
+        for event in painted:
+            event.then(**finishes, **private)
+        asked = share.click(link, [content, style, *knobs.values()], address, queue=False, **private)
+        asked.then(None, address, address, js=COPY, **private)
+        stop.click(studio.stop, queue=False, **private)
+        for upload in (content, style):
+            upload.upload(repeat, [upload, repeated], setup, queue=False, show_progress="hidden", **private)
+
         for event in painted:
             event.failure(
                 None, sentence, sentence, js=f"text => text === '{WAITING}' ? `{_trouble(CROWD)}` : text", **private
             )
         gr.on([content.input, style.input], None, None, credit, js=_js(""), **private)
-        for event in (page.load, network.change):
-            event(studio.describe, network, reason, queue=False, show_progress="hidden", **private)
+        for event in (page.load, knobs["network"].change):
+            event(studio.describe, knobs["network"], reason, queue=False, show_progress="hidden", **private)
+        page.load(arrive, None, setup, queue=False, show_progress="hidden", **private)
         page.load(None, js=ANNOUNCE, **private)
     return page
 
@@ -383,17 +545,12 @@ def _js(text: str) -> str:
     return f"() => '{text}'"
 
 
-def _pairs() -> list[catalogue.Pair]:
-    """Those whose pictures are installed."""
-    names = {example.name for example in catalogue.examples()}
-    return [pair for pair in catalogue.PAIRS if {pair.content, pair.style} <= names]
-
-
 def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
     return Upload(label=label, placeholder=placeholder, sources="upload", type="filepath", height=170, elem_id=elem_id)
 
 
-def _controls() -> tuple[gr.Slider, gr.Slider, gr.Radio]:
+def _controls() -> dict[str, Any]:
+    """A component for each of CONTROLS."""
     size = gr.Slider(
         *SIZES,
         value=DEFAULTS.size,
@@ -418,13 +575,36 @@ def _controls() -> tuple[gr.Slider, gr.Slider, gr.Radio]:
         info="The eye that compares the pictures: VGG-19 sees more, the compact one is quicker.",
         elem_id="network",
     )
-    return size, strength, network
+    return {"size": size, "strength": strength, "network": network}
+
+
+def _further() -> dict[str, Any]:
+    """The other settings, which nobody sees: a picture dropped in sets them, or a program."""
+    components = {}
+    for name, value in list(zip(PARAMETERS, _values(DEFAULTS), strict=True))[len(CONTROLS) :]:
+        kind = {str: gr.Textbox, int: gr.Number, float: gr.Number}.get(type(value), gr.JSON)
+        components[name] = kind(value, label=KNOBS[name]["help"], visible=False)
+    return components
+
+
+def _touches() -> dict[str, Any]:
+    """A slider for each of TOUCHES, in percent."""
+    words = {
+        "original_color": ("Original color", "0 keeps the painting's colors, 100 brings back the photo's."),
+        "photo_blend": ("Blend with the photo", "0 shows the painting, 100 the photo."),
+        "sharpness": ("Sharpness", "Below 0 it is softer than painted, above 0 sharper."),
+    }
+    lows = {touch.name: 100 * touch.metadata["low"] for touch in fields(Finishing)}
+    return {
+        name: gr.Slider(lows[name], 100, value=0, step=1, label=label, info=info, elem_id=name.replace("_", "-"))
+        for name, (label, info) in words.items()
+    }
 
 
 def _thumbnails() -> str:
     """CSS that shows the pictures of every example on its button."""
     rules = ""
-    for pair in _pairs():
+    for pair in sharing.installed_pairs():
         files = (catalogue.find(name).path for name in (pair.content, pair.style))
         urls = ", ".join(f"url({_data_url(_middle(images.load(file, longest_side=260)))})" for file in files)
         rules += f"#pairs #pair-{pair.name} {{ background-image: {urls}; }}\n"

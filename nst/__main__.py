@@ -346,8 +346,11 @@ def tell_recipe(options: argparse.Namespace) -> int:
     parts.append(("network", f"{made.network} in {made.precision}, hash {made.weights_hash}, nst {made.version}"))
     changed = [f"{name.replace('_', ' ')} {value}" for name, value in _changed(made.settings).items()]
     parts.append(("settings", "; ".join(changed) or "all defaults"))
+    if made.finishing:
+        touches = "; ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in made.finishing.items())
+        parts.append(("finishing", f"{touches} (on the page: the command below paints without it)"))
     for part, words in [*parts, ("again", _command(made))]:
-        _print(f"{part + ':':10}{words}")
+        _print(f"{part + ': ':10}{words}")
     return 0
 
 

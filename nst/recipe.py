@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from nst.settings import Settings
 if TYPE_CHECKING:
     from nst.features import Network
     from nst.transfer import Frame
+
+Knobs = TypeVar("Knobs")  # a dataclass of settings
 
 VERSION = "0.1.0"  # as in pyproject.toml, which a deployed copy may lack
 
@@ -51,6 +53,7 @@ class Recipe:
     step: int  # steps done
     steps: int  # of the whole run; more than `step` if it was stopped
     settings: Settings  # as asked for; `weights` without its folder
+    finishing: dict[str, float] = field(default_factory=dict)  # done to the painted picture, by `Finishing`'s names
     notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on what `parse` could not take over
 
     def __post_init__(self) -> None:
@@ -61,6 +64,8 @@ class Recipe:
         """The recipe as JSON, for `parse`.  All settings are in it: another version may have other defaults."""
         told = asdict(self)
         del told["notes"]
+        if not self.finishing:
+            del told["finishing"]
         return json.dumps({"nst": told.pop("version"), **told})
 
     @property
@@ -142,24 +147,33 @@ def parse(text: str) -> Recipe:
             size=_size(told["size"]),
             step=_whole(told["step"]),
             steps=_whole(told["steps"]),
-            settings=_settings(told["settings"], notes),
+            settings=_taken(Settings(), told["settings"], notes),
+            finishing=_finishing(told["finishing"], notes) if "finishing" in told else {},
             notes=tuple(notes),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError("The recipe in this picture is damaged, or not of this program.") from error
 
 
-def _settings(told: dict[str, Any], notes: list[str]) -> Settings:
+def _finishing(told: dict[str, Any], notes: list[str]) -> dict[str, float]:
+    from nst.finishing import Finishing  # SciPy takes a while to import, and most pictures have none
+
+    taken = asdict(_taken(Finishing(), told, notes))
+    return {name: value for name, value in taken.items() if value}
+
+
+def _taken(settings: Knobs, told: dict[str, Any], notes: list[str]) -> Knobs:
     """The settings as far as this version takes them; a sentence on each that it does not take joins the notes."""
-    settings = Settings()
-    for knob in fields(Settings):  # one after another: a refused value does not spoil the others
+    if not isinstance(told, dict):
+        raise ValueError(told)
+    for knob in fields(settings):  # type: ignore[arg-type]  # one by one: a refused value does not spoil the others
         if knob.name not in told:
             continue
         value = told.pop(knob.name)
         if isinstance(value, dict):
             value = {_words(layer): weight for layer, weight in value.items()}
         try:
-            settings = replace(settings, **{knob.name: value})
+            settings = replace(settings, **{knob.name: value})  # type: ignore[type-var]
         except ValueError as error:
             notes.append(_words(f"{error}; its default is taken."))
     if told:

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 import app
-from nst import images
+from nst import catalogue, finishing, images, recipe
+from nst.finishing import Finishing
 from nst.settings import Settings
 
 VISITOR = SimpleNamespace(session_hash="visitor")
@@ -25,7 +26,12 @@ SIZE, STRENGTH, NETWORK = 128, 50, "auto"
 class Painter:
     """An engine that blends the two pictures: half of the steps at half of the size; the test says when it goes on."""
 
-    network = SimpleNamespace(name="compact", reason="The compact network, <because> this is a test.")
+    network = SimpleNamespace(
+        name="compact",
+        reason="The compact network, <because> this is a test.",
+        precision="float32",
+        weights_hash="0123456789abcdef",
+    )
 
     def __init__(self, steps: int = 20, fails_at: int | None = None):
         self.steps, self.fails_at = steps, fails_at
@@ -78,8 +84,13 @@ def picture(path: Path, size: tuple[int, int]) -> str:
 
 
 def paint(painter: Painter, content: str | None, style: str | None, **changes) -> Iterator[app.View]:
-    values = {"size": SIZE, "strength": STRENGTH, "network": NETWORK} | changes
-    return app.Studio(lambda _: painter).paint(content, style, **values, request=VISITOR)
+    return app.Studio(lambda _: painter).paint(VISITOR, content, style, *values(**changes))
+
+
+def values(**changes) -> list:
+    """What the page's components hold."""
+    settings = Settings(**{"size": SIZE, "strength": STRENGTH, "network": NETWORK} | changes)
+    return [getattr(settings, name) for name in app.PARAMETERS]
 
 
 def released(painter: Painter) -> Painter:
@@ -120,7 +131,7 @@ def test_frames_then_a_png_of_the_asked_size(photo, painting):
 def test_stop_enlarges_the_picture_so_far(photo, painting):
     painter = released(Painter(steps=6))
     studio = app.Studio(lambda _: painter)
-    views = studio.paint(photo, painting, SIZE, STRENGTH, NETWORK, VISITOR)
+    views = studio.paint(VISITOR, photo, painting, *values())
     next(view for view in views if isinstance(view.picture, np.ndarray))
     studio.stop(SimpleNamespace(session_hash="somebody else"))
     assert isinstance(next(views).picture, np.ndarray)
@@ -134,6 +145,74 @@ def test_stop_enlarges_the_picture_so_far(photo, painting):
     assert last.paint["visible"] and not last.stop["visible"]
     assert list(views) == []
     assert not last.picture.exists()
+
+
+def finished(views: Iterator[app.View], path: Path) -> str:
+    """Run to the end and keep the PNG, which is gone after that."""
+    for view in views:
+        if isinstance(view.picture, Path):
+            shutil.copy(view.picture, path)
+    return str(path)
+
+
+def test_the_picture_carries_its_recipe(photo, tmp_path):
+    style = str(shutil.copy(catalogue.find("woodcut-wave").path, tmp_path / "any name.jpg"))
+    made = recipe.read(finished(paint(released(Painter(steps=6)), photo, style, seed=7), tmp_path / "out.png"))
+    assert made is not None
+    assert (made.settings, made.size, made.step) == (Settings(size=128, seed=7), (128, 85), 6)
+    assert (made.content.name, made.content.example, made.content.size) == ("my photo.png", False, (128, 85))
+    assert [(style.name, style.example) for style in made.styles] == [("woodcut-wave", True)]
+
+
+@pytest.mark.parametrize("greedy", [{"size": 2048}, {"steps": (9999,)}, {"style_scale": 4}])
+def test_no_visitor_keeps_the_painter_for_hours(photo, painting, greedy):
+    with pytest.raises(gr.Error, match="on this page"):
+        list(paint(Painter(), photo, painting, **greedy))
+
+
+def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
+    style = str(catalogue.find("woodcut-wave").path)
+    out = finished(paint(released(Painter(steps=6)), photo, style, strength=70, steps=(9, 8)), tmp_path / "out.png")
+    given = app.repeat(out, None)
+    setup, told = app.Setup(*given[:5]), dict(zip(app.PARAMETERS + app.TOUCHES, given[5:], strict=True))
+    assert (told["size"], told["strength"], told["network"], told["steps"]) == (128, 70, "compact", [9, 8])
+    assert setup.content == setup.style == gr.skip()  # the photo was the visitor's own
+    assert "my photo.png and woodcut-wave" in setup.note and "steps 9, 8" in setup.note
+    assert all(value == gr.skip() for value in app.repeat(out, setup.repeated))  # once more: to paint on it
+    assert all(value == gr.skip() for value in (*app.repeat(photo, None), *app.repeat(None, None)))
+
+
+def canvas_of(photo: str, painting: str) -> tuple[tuple[str, str], np.ndarray]:
+    """A painted picture to finish, and its pixels."""
+    view = list(paint(released(Painter(steps=6)), photo, painting))[-1]
+    return view.canvas, images.to_uint8(images.load(view.canvas[0]))
+
+
+def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
+    canvas, painted = canvas_of(photo, painting)
+    path, offer, sentence = app.finish(canvas, 50, 0, -25)
+    touches = Finishing(original_color=0.5, sharpness=-0.25)
+    content = images.rescale(images.to_uint8(images.load(photo, longest_side=128)), *painted.shape[:2])
+    expected = finishing.finish(painted, content, touches)
+    np.testing.assert_array_equal(images.to_uint8(images.load(path)), expected)
+    assert offer["value"] == Path(path) and Path(path).name == Path(canvas[0]).name
+    before, after = recipe.read(canvas[0]), recipe.read(path)
+    assert before is not None and before.finishing == {}
+    assert after == replace(before, finishing={"original_color": 0.5, "sharpness": -0.25})
+    assert app.finish(canvas, 0, 0, 0)[0] == canvas[0]
+    assert dict(zip(app.TOUCHES, app.repeat(path, None)[-3:], strict=True))["sharpness"] == -25
+
+
+def test_finishing_without_a_picture(photo, painting):
+    assert all(value == gr.skip() for value in app.finish(None, 50, 0, 0))
+    assert "no longer kept" in app.finish(("/gone/away.png", photo), 50, 0, 0)[2]
+
+
+def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
+    path = tmp_path / "torn.png"
+    images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.1.0", "content": "<b>"}'})
+    note = app.Setup(*app.repeat(str(path), None)[:5]).note
+    assert "The recipe in this picture is damaged" in note
 
 
 def test_a_visitor_who_leaves_ends_the_painting(photo, painting):
@@ -254,7 +333,7 @@ def visit(browser):
     """visit(studio) opens the page as a new visitor sees it; the console must stay free of errors."""
     pages, contexts, complaints = {}, [], []
 
-    def open_page(studio: app.Studio, queue: int | None = None, **options):
+    def open_page(studio: app.Studio, queue: int | None = None, query: str = "", **options):
         if studio not in pages:
             page = app.build(studio)
             app.serve(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
@@ -264,7 +343,7 @@ def visit(browser):
         tab = contexts[-1].new_page()
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: complaints.append(request.url) if abroad(request.url) else None)
-        tab.goto(pages[studio].local_url)
+        tab.goto(pages[studio].local_url + query)
         tab.wait_for_selector("#reason:not(:has-text('being loaded'))")
         return tab
 
@@ -317,7 +396,114 @@ def test_one_click_paints_and_stop_keeps_the_picture(visit):
     name, result = download(tab)
     assert name.startswith("tower_starry") and name.endswith(".png")
     assert (result.format, max(result.size)) == ("PNG", 256)
+    assert recipe.parse(result.info["nst"]).step < recipe.parse(result.info["nst"]).steps == 1000
     assert tab.locator("#sentence").get_attribute("aria-live") == "polite"
+
+
+def test_a_downloaded_picture_brings_everything_back(visit, tmp_path):
+    painters = []
+
+    def load(_: Settings) -> Painter:
+        painters.append(released(Painter(steps=2)))
+        return painters[-1]
+
+    tab = visit(app.Studio(load))
+    choose_size(tab, 192)
+    tab.fill("#strength input[type=number]", "70")
+    tab.press("#strength input[type=number]", "Tab")
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    _, result = download(tab)
+    made = recipe.parse(result.info["nst"])
+    changed = replace(made, settings=replace(made.settings, seed=7))
+    path = tmp_path / "out.png"
+    images.save(np.asarray(result.convert("RGB")), path, texts=changed.texts)
+
+    tab = visit(app.Studio(load))
+    tab.set_input_files("#style input[type=file]", path)
+    tab.wait_for_selector("#note:has-text('Everything is as it was'):has-text('seed 7')")
+    assert tab.input_value("#size input[type=number]") == "192"
+    assert tab.input_value("#strength input[type=number]") == "70"
+    tab.wait_for_selector("#content img")
+    tab.wait_for_selector("#credit:has-text('van Gogh')")
+    tab.click("#paint")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert painters[-1].settings == replace(made.settings, seed=7, network="compact")
+
+    tab.click("#pair-wave-lion")  # brings what is not on the page back to its defaults
+    tab.wait_for_selector("#credit:has-text('lion')")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert tab.inner_text("#note") == ""
+    assert painters[-1].settings == Settings(size=192, strength=70, network="compact")
+
+
+def test_finishing_touches_show_at_once_and_in_the_download(visit):
+    studio = app.Studio(lambda _: Painter(steps=1000))
+    tab, other = visit(studio), visit(studio)
+    choose_size(tab, 128)
+    assert not tab.is_visible("#touches")
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#picture img")
+    other.click("#pair-starry-night")
+    tab.click("#stop")
+    tab.wait_for_selector("#touches")
+    other.wait_for_selector("#picture img")  # the painter is busy with somebody else's picture
+    tab.click("#touches button:has-text('Finishing touches')")
+    _, painted = download(tab)
+    shown = tab.get_attribute("#picture img", "src")
+
+    tab.fill("#photo-blend input[type=number]", "100")
+    changed = f"document.querySelector('#picture img').src !== '{shown}'"
+    tab.wait_for_function(changed)
+    _, finished = download(tab)
+    assert recipe.parse(finished.info["nst"]).finishing == {"photo_blend": 1}
+    assert np.abs(np.asarray(finished, float) - np.asarray(painted)).mean() > 1
+
+    tab.click("#photo-blend button[aria-label*='eset']")
+    tab.wait_for_function(f"!({changed})")
+    _, again = download(tab)
+    np.testing.assert_array_equal(np.asarray(again), np.asarray(painted))
+    other.click("#stop")
+    other.wait_for_selector("#download:visible")
+
+
+def test_a_link_shows_its_pair_one_tap_from_painting(visit):
+    painter = released(Painter(steps=2))
+    studio = app.Studio(lambda _: painter)
+    tab = visit(studio, query="?pair=wave-lion&strength=70&size=160&network=compact")
+    tab.wait_for_selector("#note:has-text('A lion cut in wood: Paint repaints it as in your link.')")
+    tab.wait_for_selector("#content img")
+    tab.wait_for_selector("#credit:has-text('lion')")
+    tab.click("#paint")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert painter.settings == Settings(size=160, strength=70, network="compact")
+
+    tab.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as on http://192.168.…
+    tab.click("#share")
+    tab.wait_for_selector("#address:has-text('Copy this link:')")
+    tab.focus("#address input")
+    selected = tab.evaluate("document.activeElement.value.slice(0, document.activeElement.selectionEnd)")
+    assert selected == tab.url.split("?")[0] + "?pair=wave-lion&size=160&strength=70&network=compact"
+
+    tab = visit(studio, query="?pair=mona-lisa&strength=9999")
+    tab.wait_for_selector("#note:has-text('no pair'):has-text('strength: 9999')")
+    assert tab.input_value("#strength input[type=number]") == "50"
+
+
+def test_a_link_is_copied(visit):
+    studio = app.Studio(lambda _: released(Painter(steps=2)))
+    tab = visit(studio, query="?pair=starry-night", permissions=["clipboard-read", "clipboard-write"])
+    tab.click("#paint")
+    tab.click("#share:visible")
+    tab.wait_for_selector("#address:has-text('Link copied:')")
+    copied = tab.evaluate("navigator.clipboard.readText()")
+    assert copied == tab.input_value("#address input")
+    assert "?pair=starry-night&size=512" in copied
+
+
+def test_a_link_cannot_carry_the_visitors_own_pictures(photo, painting):
+    assert "Send the downloaded PNG" in app.link(photo, painting, *values())
+    assert "size: None should be" in app.link(photo, painting, None)
 
 
 def test_a_phone_scrolls_in_one_direction(visit):

@@ -270,6 +270,17 @@ def test_the_first_pair_is_the_starry_night():
     assert {pair.style for pair in catalogue.PAIRS} == set(PAINTINGS)
 
 
+def test_a_file_is_recognized_by_its_bytes(server, tmp_path):
+    copy = tmp_path / "any name.jpg"
+    copy.write_bytes(catalogue.find("woodcut-wave").path.read_bytes())
+    assert catalogue.recognize(copy) == "woodcut-wave"
+    copy.write_bytes(copy.read_bytes()[:-1] + b"\0")
+    assert catalogue.recognize(copy) is None
+    assert catalogue.recognize(tmp_path / "missing") is catalogue.recognize(tmp_path) is None
+    assert not server.agents  # asking costs no download
+    assert catalogue.recognize(catalogue.picture("starry-night")[0]) == "starry-night"  # the real one
+
+
 def test_unknown_names():
     with pytest.raises(
         CatalogueError, match=r"'towr' is neither .* cheetah, lion, starry-night, .*; did you mean tower\?"

@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nst import timelapse
+from nst import images, recipe, timelapse
 from nst.__main__ import _flag, _parser, _settings, _written
 from nst.settings import Settings
 from nst.timelapse import FILM_FRAMES, FILM_SIDE, Film
@@ -354,6 +354,17 @@ def test_a_recipe_is_told_without_tensorflow(run, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout.startswith("content:  photo.jpg")
     assert done.stdout.endswith("\n[]\n")
+
+
+def test_a_recipe_tells_what_the_command_leaves_out(run, tmp_path):
+    run(*paint())
+    made = recipe.read(tmp_path / "out.png")
+    assert made is not None
+    finished = replace(made, finishing={"original_color": 0.5, "sharpness": -0.25})
+    images.save(np.zeros((48, 64, 3), np.uint8), tmp_path / "finished.png", texts=finished.texts)
+    out = run("recipe", "finished.png", engine="real")[1]
+    line = "finishing: original color 0.5; sharpness -0.25 (on the page: the command below paints without it)"
+    assert line in out.splitlines()
 
 
 def test_a_recipe_of_another_version_says_so(run, tmp_path):

@@ -207,6 +207,18 @@ def test_settings_that_are_unknown_or_refused_are_named_and_the_others_kept():
     )
 
 
+def test_finishing_touches_are_told_and_taken_as_far_as_they_go():
+    assert "finishing" not in json.loads(made().text)
+    touched = replace(made(), finishing={"original_color": 0.5, "sharpness": -0.25})
+    assert recipe.parse(touched.text) == touched
+    told = recipe.parse(changed(finishing={"sharpness": 9, "photo_blend": 1, "glitter": 1}))
+    assert told.finishing == {"photo_blend": 1}
+    assert told.notes == (
+        "sharpness: 9 should be a number from -1 to 1; its default is taken.",
+        "This version has no setting glitter.",
+    )
+
+
 def test_settings_that_go_only_together():
     paper = Settings(style_statistics="gram", normalization="paper")
     assert recipe.parse(made(paper).text).settings == paper
@@ -244,6 +256,7 @@ DAMAGED = {
     "three sides": changed(size=[1, 2, 3]),
     "a huge side": changed(size=[1, 10**400]),
     "a side a list": changed(size=[[1], 2]),
+    "finishing a word": changed(finishing="gloss"),
     "a nameless picture": changed(content={"size": [1, 1]}),
 }
 

@@ -1,0 +1,149 @@
+"""nst.sharing: what a stranger's picture may ask the page for, and what a person is told about it."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from nst import recipe, sharing
+from nst.recipe import Ingredient, Recipe
+from nst.settings import Settings
+
+CONTROLS = ("size", "strength", "network")
+
+
+def made(settings: Settings = Settings(), *names: str, **parts: Any) -> Recipe:
+    """The recipe of a picture painted from examples, or from files where a name has a dot."""
+    content, *styles = (Ingredient(name, "." not in name, (8, 8), "0") for name in names or ("tower", "starry-night"))
+    whole = Recipe(
+        version=recipe.VERSION,
+        network="compact",
+        precision="float32",
+        weights_hash="",
+        content=content,
+        styles=tuple(styles),
+        size=(8, 8),
+        step=1,
+        steps=1,
+        settings=settings,
+    )
+    return replace(whole, **parts)
+
+
+def test_examples_come_back_with_everything():
+    settings = Settings(size=256, strength=70, network="compact", seed=7, learning_rate=0.05, steps=(30, 15))
+    shared = sharing.from_recipe(made(settings), CONTROLS)
+    assert shared.settings == settings
+    assert shared.pictures == ("tower", "starry-night")
+    assert shared.sentence == (
+        "Everything is as it was for this picture: Paint repeats it. Drop it in once more to paint on it. "
+        "Until you pick an example, also: seed 7; steps 30, 15; learning rate 0.05."
+    )
+
+
+@pytest.mark.parametrize("names", [("me.jpg", "starry-night"), ("tower", "mine.png"), ("tower", "gone")])
+def test_a_visitors_own_pictures_are_named(names):
+    shared = sharing.from_recipe(made(Settings(), *names), CONTROLS)
+    assert shared.pictures is None
+    assert f"It was painted from {names[0]} and {names[1]}." in shared.sentence
+
+
+def test_several_paintings_are_more_than_the_page_takes():
+    settings = Settings(style_blend=(2, 1))
+    shared = sharing.from_recipe(made(settings, "tower", "starry-night", "woodcut-wave"), CONTROLS)
+    assert shared.pictures is None and shared.settings.style_blend == ()
+    assert shared.sentence.endswith("This page takes one painting at a time.")
+
+
+def test_automatic_is_what_it_was_then():
+    assert sharing.from_recipe(made(network="vgg19"), CONTROLS).settings.network == "vgg19"
+    assert sharing.from_recipe(made(network="../evil"), CONTROLS).settings.network == "auto"
+
+
+@pytest.mark.parametrize("size, here", [(64, 128), (4096, 1024)])
+def test_the_size_is_the_pages(size, here):
+    shared = sharing.from_recipe(made(Settings(size=size)), CONTROLS)
+    assert shared.settings.size == here
+    assert f"Its size was {size} pixels; on this page it is {here}." in shared.sentence
+
+
+def test_a_strangers_weights_are_never_loaded():
+    shared = sharing.from_recipe(made(Settings(network="vgg19", weights="evil.h5")), CONTROLS)
+    assert shared.settings.weights == ""
+    assert "evil.h5, is not taken from a picture" in shared.sentence
+    assert "weights" not in sharing.PARAMETERS
+
+
+@pytest.mark.parametrize(
+    "greedy", [{"steps": (10_000,)}, {"scale_factor": 1.1, "min_scale": 32, "steps": (200,)}, {"style_scale": 4}]
+)
+def test_nobody_asks_for_hours(greedy):
+    shared = sharing.from_recipe(made(Settings(strength=70, seed=3, **greedy)), CONTROLS)
+    assert shared.settings == Settings(strength=70, network="compact")
+    assert "Only its size, strength and network are taken over" in shared.sentence
+    with pytest.raises(ValueError, match="on this page"):
+        sharing.check(Settings(**greedy))
+
+
+def test_the_defaults_are_within_bounds():
+    for size in sharing.SIZES:
+        sharing.check(Settings(size=size))
+        for beyond in (sharing.SIZES[0] - 1, sharing.SIZES[1] + 1):
+            with pytest.raises(ValueError, match="size"):
+                sharing.check(Settings(size=beyond))
+
+
+# --- Links ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_comes_back_as_it_was():
+    settings = Settings(size=768, strength=62.5, network="compact")
+    query, left_out = sharing.to_query("lion", "woodcut-wave", settings, CONTROLS)
+    assert query == "?pair=wave-lion&size=768&strength=62.5&network=compact"
+    assert left_out == ""
+    link = sharing.from_query(dict(parse_qsl(query[1:])), CONTROLS)
+    assert link.pair is not None and link.pair.name == "wave-lion"
+    assert link.given == {"size": 768, "strength": 62.5, "network": "compact"}
+    assert link.sentence == "A lion cut in wood: Paint repaints it as in your link."
+
+
+def test_a_link_says_what_it_leaves_out():
+    query, left_out = sharing.to_query("lion", "woodcut-wave", Settings(seed=7), CONTROLS)
+    assert query.startswith("?pair=wave-lion")
+    assert left_out == "The link leaves out seed 7; the downloaded PNG does not."
+
+
+@pytest.mark.parametrize("names", [(None, "starry-night"), ("tower", None), (None, None), ("starry-night", "tower")])
+def test_a_link_cannot_carry_pictures(names):
+    query, sentence = sharing.to_query(*names, Settings(), CONTROLS)
+    assert query == ""
+    assert "Send the downloaded PNG" in sentence
+
+
+def test_no_link_no_words():
+    for query in ({}, {"__theme": "dark", "utm_source": "mail", "weights": "/etc/passwd", "seed": "7"}):
+        assert sharing.from_query(query, CONTROLS) == sharing.Link(None, {}, "")
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("pair", "mona-lisa"),
+        ("size", "99999"),
+        ("size", "100.5"),
+        ("size", "64"),
+        ("size", "nan"),
+        ("size", "1e999"),
+        ("strength", "much"),
+        ("strength", "-1"),
+        ("network", "<script>"),
+    ],
+)
+def test_what_a_link_gets_wrong_is_told_and_the_rest_taken(name, text):
+    good = {"pair": "starry-night", "size": "256", "strength": "70", "network": "compact"}
+    link = sharing.from_query(good | {name: text}, CONTROLS)
+    assert set(link.given) == {"size", "strength", "network"} - {name}
+    assert (link.pair is None) == (name == "pair")
+    assert text in link.sentence or text in ("nan", "1e999", "100.5", "-1")
+    assert len(sharing.from_query({name: 5000 * text}, CONTROLS).sentence) < 300
