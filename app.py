@@ -8,6 +8,7 @@ GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it is served.  The only file
 import base64
 import contextlib
 import html
+import importlib.util
 import inspect
 import logging
 import os
@@ -211,6 +212,24 @@ class Studio:
             raise gr.Error(problem, duration=6, print_exception=False)
 
 
+def _manual() -> str:
+    """What programs are told about `Studio.paint`, in the form that Gradio hands on to them."""
+    lines = [f"    {name}: {KNOBS[name]['help']}" for name in PARAMETERS]
+    return "\n".join(
+        [
+            "Repaint a photo in the manner of a painting (neural style transfer), streaming pictures on the way.",
+            "",
+            "Args:",
+            "    content: the photo to repaint",
+            "    style: the painting whose manner it is repainted in",
+            *lines,
+            "",
+            "Returns:",
+            "    the picture, JPEG on the way and at last a PNG; a sentence on the run; its numbers as HTML",
+        ]
+    )
+
+
 def _parameters() -> list[inspect.Parameter]:
     """What programs call the values that go into `Studio.paint`."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -218,6 +237,7 @@ def _parameters() -> list[inspect.Parameter]:
     return [inspect.Parameter(name, kind) for name in ("self", "request", "content", "style")] + settings
 
 
+Studio.paint.__doc__ = _manual()
 Studio.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
 
 
@@ -630,6 +650,7 @@ def serve(page: gr.Blocks, **options: Any) -> None:
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
+        mcp_server=importlib.util.find_spec("mcp") is not None,  # with `pip install .[mcp]`, language models paint, too
         footer_links=["api"],
         **options,
     )

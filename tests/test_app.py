@@ -542,9 +542,40 @@ def test_programs_get_the_finished_picture(visit, photo, painting):
         with Image.open(path) as result:
             assert (result.format, result.size) == ("PNG", (128, 85))
         assert sentence.startswith("Painted in")
-        assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/paint"]
+        assert painter.settings == Settings(size=128)
+        settings = {"strength": 70, "seed": 7, "steps": [9, 8], "style_layers": {"block1_conv1": 2}}
+        job = client.submit(content=files[0], style=files[1], size=128, **settings, api_name="/paint")
+        assert sum(isinstance(result[0], dict) for result in job) >= 2  # pictures on the way, inside the events
+        assert painter.settings == Settings(size=128, **settings)
+        with pytest.raises(client_module.exceptions.AppError, match="seed: -1 should be"):
+            client.predict(*files, seed=-1, api_name="/paint")
+        endpoints = client.view_api(return_format="dict")["named_endpoints"]
+        assert list(endpoints) == ["/paint"]
+        told = {parameter["parameter_name"]: parameter for parameter in endpoints["/paint"]["parameters"]}
+        assert list(told) == ["content", "style", *app.PARAMETERS]
+        needed = [name for name, parameter in told.items() if not parameter["parameter_has_default"]]
+        assert needed == ["content", "style"]
     finally:
         client.close()
+
+
+def test_programs_without_a_client_name_what_they_give(visit, photo, painting):
+    httpx = pytest.importorskip("httpx")
+    painter = released(Painter(steps=2))
+    url = visit(app.Studio(lambda _: painter)).url + "gradio_api/"
+    pictures = {"content": photo, "style": painting}
+    for name, file in pictures.items():
+        path = httpx.post(url + "upload", files={"files": (Path(file).name, Path(file).read_bytes())}).json()[0]
+        pictures[name] = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    event = httpx.post(url + "call/v2/paint", json=pictures | {"size": 128, "seed": 7}).json()["event_id"]
+    events = httpx.get(url + f"call/paint/{event}", timeout=60).text
+    assert "event: complete" in events and "my-photo_Wheat-Field.png" in events
+    assert painter.settings == Settings(size=128, seed=7)
+
+
+def test_every_parameter_is_told_to_programs():
+    told = app.Studio.paint.__doc__ or ""
+    assert all(f"\n    {name}: " in told for name in ("content", "style", *app.PARAMETERS))
 
 
 def test_when_too_many_wait_one_sentence_says_so(visit):
