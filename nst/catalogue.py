@@ -91,7 +91,7 @@ def find(name: str) -> Example:
     return _example(entries[name], path)
 
 
-def picture(name: str) -> tuple[Path, str]:
+def picture(name: str, fetch: bool = True) -> tuple[Path, str]:
     """The file of an example, and a sentence that says which picture it is.
 
     The first call for a painting of which we have only our own version may wait PATIENCE seconds while the real one is
@@ -104,7 +104,7 @@ def picture(name: str) -> tuple[Path, str]:
     if example.original is None:
         return example.path, f"{example.title}, {example.artist} ({example.license})."
     original = example.original
-    path = _fetched(example.name, original)
+    path = _fetched(example.name, original, fetch)
     if path is None:
         mine = f"{example.title} ({example.artist}, {example.year})"
         return example.path, f"{mine}; the real painting is not at hand."
@@ -146,12 +146,12 @@ _downloads: dict[str, tuple[threading.Thread, float]] = {}  # url -> its thread,
 _lock = threading.Lock()
 
 
-def _fetched(name: str, original: Original) -> Path | None:
+def _fetched(name: str, original: Original, fetch: bool) -> Path | None:
     """The real painting from the cache or, within PATIENCE seconds, from the internet; None if it is in neither."""
     path = _cache() / f"{name}.jpg"
     if _is_painting(path, original):
         return path
-    if os.environ.get("NST_OFFLINE", "0") not in ("", "0"):
+    if not fetch or os.environ.get("NST_OFFLINE", "0") not in ("", "0"):
         return None
     with _lock:
         if original.url not in _downloads:

@@ -54,6 +54,7 @@ class Recipe:
     steps: int  # of the whole run; more than `step` if it was stopped
     settings: Settings  # as asked for; `weights` without its folder
     finishing: dict[str, float] = field(default_factory=dict)  # done to the painted picture, by `Finishing`'s names
+    steered: bool = False  # settings changed while it was painted: these are the last ones, and make a similar picture
     notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on what `parse` could not take over
 
     def __post_init__(self) -> None:
@@ -64,8 +65,9 @@ class Recipe:
         """The recipe as JSON, for `parse`.  All settings are in it: another version may have other defaults."""
         told = asdict(self)
         del told["notes"]
-        if not self.finishing:
-            del told["finishing"]
+        for name in ("finishing", "steered"):
+            if not told[name]:
+                del told[name]
         return json.dumps({"nst": told.pop("version"), **told})
 
     @property
@@ -91,7 +93,12 @@ def ingredient(name: str | os.PathLike, image: np.ndarray, example: bool = False
 
 
 def describe(
-    settings: Settings, network: "Network", used: Sequence[Ingredient], frame: "Frame", picture: np.ndarray
+    settings: Settings,
+    network: "Network",
+    used: Sequence[Ingredient],
+    frame: "Frame",
+    picture: np.ndarray,
+    steered: bool = False,
 ) -> Recipe:
     """The recipe of a picture.
 
@@ -99,6 +106,7 @@ def describe(
         used: the content and then the styles.
         frame: the last one of the run, which may have been stopped.
         picture: uint8 (H, W, 3), as it will be written.
+        steered: whether settings changed while it was painted.
     """
     content, *styles = used
     return Recipe(
@@ -112,6 +120,7 @@ def describe(
         step=frame.step,
         steps=frame.steps,
         settings=settings,
+        steered=steered,
     )
 
 
@@ -136,7 +145,9 @@ def parse(text: str) -> Recipe:
     """
     try:
         told, _ = json.JSONDecoder().raw_decode(text)
-        version, notes = _words(told.pop("nst")), []
+        version, notes, steered = _words(told.pop("nst")), [], told.get("steered") is True
+        if steered:
+            notes.append("Its sliders were pulled while it was painted: its last settings make a similar picture.")
         if version != VERSION:
             notes.append(f"Painted by version {version} of this program; version {VERSION} may paint it differently.")
         return Recipe(
@@ -149,6 +160,7 @@ def parse(text: str) -> Recipe:
             steps=_whole(told["steps"]),
             settings=_taken(Settings(), told["settings"], notes),
             finishing=_finishing(told["finishing"], notes) if "finishing" in told else {},
+            steered=steered,
             notes=tuple(notes),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -158,6 +158,12 @@ def installed_pairs() -> list[catalogue.Pair]:
     return [pair for pair in catalogue.PAIRS if {pair.content, pair.style} <= names]
 
 
+def installed_paintings() -> list[catalogue.Example]:
+    """Those that pairs are painted in the manner of."""
+    styles = {pair.style for pair in installed_pairs()}
+    return [example for example in catalogue.examples() if example.name in styles]
+
+
 def _read(kind: type, text: str) -> Any:
     """A number if it should be one; what cannot be read stays text, for Settings to refuse."""
     try:

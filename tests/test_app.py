@@ -40,7 +40,7 @@ class Painter:
         self.settings: Settings | None = None
         self.shapes: list[tuple[int, ...]] = []
 
-    def stylize(self, content: np.ndarray, styles: list[np.ndarray], settings: Settings) -> Iterator[SimpleNamespace]:
+    def stylize(self, content, styles, settings, *, resume=None, more_steps=0, checkpoints=False) -> Iterator[SimpleNamespace]:
         self.settings = settings
         self.shapes.append(content.shape[1:3])
         try:
@@ -61,6 +61,7 @@ class Painter:
                     losses=losses,
                     elapsed=share,
                     remaining=1 - share,
+                    checkpoint=None,
                 )
                 self.go_on.acquire(timeout=0.15)
         finally:
