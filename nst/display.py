@@ -30,11 +30,7 @@ CATCH = "this.setPointerCapture(event.pointerId); this.onpointermove(event)"
 DRAG = """if (event.buttons === 1) {
 const box = this.getBoundingClientRect();
 this.value = 100 * (event.clientX - box.left) / box.width; this.oninput(); }"""
-GRIP = (
-    '<b><svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true">'
-    '<path d="M9.5 7 4.5 12l5 5M14.5 7l5 5-5 5" fill="none" stroke="currentColor" stroke-width="2" '
-    'stroke-linecap="round" stroke-linejoin="round"/></svg></b>'
-)
+GRIP = '<b><svg viewBox="0 0 24 24" width="24" height="24"><path d="M9.5 7 4.5 12l5 5M14.5 7l5 5-5 5"/></svg></b>'
 SHOW = """this.closest('.film').querySelectorAll('img').forEach(
 (still, index) => still.style.visibility = index > this.value ? 'hidden' : 'visible');
 this.setAttribute('aria-valuetext', `picture ${+this.value + 1} of ${+this.max + 1}`);

@@ -17,6 +17,11 @@ CSS = (Path(__file__).parent.parent / "app.css").read_text()
 LIGHT = "--body-text-color: #0e132c; --body-text-color-subdued: #4a5276; --border-color-primary: #d9d6cd"
 DARK = "--body-text-color: #f6f4ee; --body-text-color-subdued: #bdbdc0; --border-color-primary: #323a63"
 
+GRADIO = """* { box-sizing: border-box; color: var(--body-text-color); }
+body { margin: 16px; font: 16px sans-serif; background-color: #ffffff; }
+.dark { background-color: #161c3d; }
+#picture img { width: 100%; height: 100%; object-fit: contain; }"""
+
 
 def frame(step: int = 30, steps: int = 120, scale: int = 256, elapsed: float = 10.0, **changes) -> SimpleNamespace:
     losses = {"content": 0.5, "style": 0.25, "total_variation": 0.01, "total": 0.375}
@@ -133,10 +138,8 @@ def show(browser):
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **options))
         tab = contexts[-1].new_page()
         tab.on("pageerror", lambda error: complaints.append(str(error)))
-        page = "* { box-sizing: border-box } body { margin: 16px; background-color: #ffffff; font: 16px sans-serif; "
-        page += f"{theme} }} .dark {{ background-color: #161c3d }} #picture img {{ display: block }} dl {{ margin: 0 }}"
         dark = "dark" if theme == DARK else ""
-        tab.set_content(f'<!doctype html><style>{CSS}{page}</style><body class="{dark}">{body}')
+        tab.set_content(f'<!doctype html><style>{CSS}{GRADIO} body {{ {theme} }}</style><body class="{dark}">{body}')
         tab.wait_for_function("[...document.images].every(image => image.complete)")
         return tab
 
@@ -344,5 +347,8 @@ def test_everything_fits_a_phone(show):
     now, history = falling(1200)
     tab = show(panel(history, now) + compared() + display.film([url(20)] * 3, 64, 48) + display.ABOUT)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-    formulas = tab.evaluate("[...document.querySelectorAll('math')].map(math => math.getBoundingClientRect().height)")
-    assert len(formulas) == 3 and min(formulas) > 15
+    wide, high = zip(
+        *tab.evaluate("""[...document.querySelectorAll('math > mrow')].map(formula => {
+        const box = formula.getBoundingClientRect(); return [box.width, box.height]; })""")
+    )
+    assert len(wide) == 3 and max(wide) <= 328 and min(high) > 12
