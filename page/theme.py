@@ -1,4 +1,4 @@
-"""The page's look: paper by day, the sky of Saint-Rémy by night.  Its layout is app.css."""
+"""The page's look: paper by day, the sky of Saint-Rémy by night.  Its layout is page.css."""
 
 from gradio import themes
 

@@ -1,0 +1,354 @@
+"""display.py: its words, and its HTML in a real browser."""
+
+import base64
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst import display, images
+from nst.curves import History
+
+CSS = (Path(__file__).parent.parent / "page" / "page.css").read_text()
+LIGHT = "--body-text-color: #0e132c; --body-text-color-subdued: #4a5276; --border-color-primary: #d9d6cd"
+DARK = "--body-text-color: #f6f4ee; --body-text-color-subdued: #bdbdc0; --border-color-primary: #323a63"
+
+GRADIO = """* { box-sizing: border-box; color: var(--body-text-color); }
+body { margin: 16px; font: 16px sans-serif; background-color: #ffffff; }
+.dark { background-color: #161c3d; }
+#picture img { width: 100%; height: 100%; object-fit: contain; }"""
+
+
+def frame(step: int = 30, steps: int = 120, scale: int = 256, elapsed: float = 10.0, **changes) -> SimpleNamespace:
+    losses = {"content": 0.5, "style": 0.25, "total_variation": 0.01, "total": 0.375}
+    given = {"remaining": 30.0, "losses": losses, "image": np.zeros((128, 256, 3), np.uint8)} | changes
+    return SimpleNamespace(step=step, steps=steps, scale=scale, elapsed=elapsed, **given)
+
+
+def run(*frames: SimpleNamespace) -> History:
+    history = History()
+    for each in frames:
+        history.append(each)
+    return history
+
+
+# --- Words ------------------------------------------------------------------------------------------------------------
+
+
+def test_sentences():
+    assert display.told("a <b> & c") == "<span>a &lt;b&gt; &amp; c</span>"
+    assert display.trouble("<b>") == '<span class="trouble">&lt;b&gt;</span>'
+    assert display.progress(frame()) == "Painting at 256 pixels …"
+    assert display.ending(frame(step=120), (256, 512)) == "Painted in 10 s: 512 × 256 pixels."
+    assert display.ending(frame(), (256, 512)) == "Stopped after 30 of 120 steps, enlarged to 512 × 256 pixels."
+    assert display.ending(frame(), (128, 256)) == "Stopped after 30 of 120 steps: 256 × 128 pixels."
+    assert [display.duration(seconds) for seconds in (0, 59.4, 59.6, 125)] == [
+        "0 s",
+        "59 s",
+        "1 min 00 s",
+        "2 min 05 s",
+    ]
+
+
+def test_file_names_are_plain():
+    assert display.file_name("/a/my photo.png", "/b/Wheat/../Field.jpg") == "my-photo_Field.png"
+    assert display.file_name(None, "/b/<i>.png") == "picture_i.png"
+
+
+@pytest.mark.parametrize(
+    "ahead, seconds, sentence",
+    [
+        (0, None, "You are next."),
+        (0, 0, "You are next; your turn in a few seconds."),
+        (0, 17, "You are next; your turn in about 20 s."),
+        (1, 54, "1 person is before you; your turn in about 50 s."),
+        (1, 55, "1 person is before you; your turn in about 1 min."),
+        (2, 89, "2 people are before you; your turn in about 1 min."),
+        (2, 90, "2 people are before you; your turn in about 2 min."),
+        (3, None, "3 people are before you."),
+    ],
+)
+def test_waiting(ahead, seconds, sentence):
+    assert display.waiting(ahead, seconds) == sentence
+
+
+# --- Numbers ----------------------------------------------------------------------------------------------------------
+
+
+def told(html: str) -> dict[str, str]:
+    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", html))
+
+
+def test_numbers_of_a_frame():
+    html = display.numbers(frame())
+    assert told(html) == {
+        "Step": "30 of 120",
+        "Scale": "256 px",
+        "Speed": "3.0 steps/s",
+        "Time so far": "10 s",
+        "Time left": "30 s",
+        "Content loss": "0.5",
+        "Style loss": "0.25",
+        "Variation": "0.01",
+        "Total loss": "0.375",
+    }
+    assert 'role="progressbar"' in html and 'aria-valuenow="25"' in html and 'style="width:25.0%"' in html
+
+
+def test_numbers_before_a_run():
+    assert set(told(display.numbers()).values()) == {"–"}
+    assert 'aria-valuenow="0"' in display.numbers()
+    start = display.numbers(frame(step=0, elapsed=0.0, remaining=0.0))
+    assert 'aria-valuenow="0"' in start and told(start)["Speed"] == "–"
+
+
+def test_the_speed_is_that_of_the_scale():
+    history = run(frame(0, scale=128, elapsed=2), frame(100, scale=128, elapsed=4), frame(110, elapsed=9))
+    now = frame(116, elapsed=11)  # 6 steps in 2 s
+    assert told(display.numbers(now, history))["Speed"] == "3.0 steps/s"
+    history.append(now)
+    assert told(display.numbers(now, history))["Speed"] == "3.0 steps/s"
+    first = frame(110, elapsed=9)  # the scale's first: 10 steps in 5 s since the one before
+    assert told(display.numbers(first, history))["Speed"] == "2.0 steps/s"
+    assert told(display.numbers(frame(100, scale=128, elapsed=4), history))["Speed"] == "50 steps/s"
+
+
+# --- The formula ------------------------------------------------------------------------------------------------------
+
+
+def test_the_algorithm_in_five_sentences():
+    prose = re.findall(r"<p>(.*?)</p>", display.ABOUT, re.DOTALL)
+    assert len(prose) == 1 and prose[0].count(".") == 5 and prose[0].endswith(".")
+    assert display.ABOUT.count("<math") == display.ABOUT.count("alttext=") == 3
+
+
+# --- In the browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def show(browser):
+    """show(html) opens a page of it as wide as a phone; it must not complain."""
+    contexts, complaints = [], []
+
+    def open_page(body: str, width: int = 360, theme: str = LIGHT, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **options))
+        tab = contexts[-1].new_page()
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        dark = "dark" if theme == DARK else ""
+        tab.set_content(f'<!doctype html><style>{CSS}{GRADIO} body {{ {theme} }}</style><body class="{dark}">{body}')
+        tab.wait_for_function("[...document.images].every(image => image.complete)")
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def url(shade: int, width: int = 64, height: int = 48) -> str:
+    jpeg = images.encode_jpeg(np.full((height, width, 3), shade, np.uint8))
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def shade(tab, x: float, y: float) -> int:
+    """Brightness of the page at a point, 0 to 255."""
+    png = tab.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})
+    return Image.open(io.BytesIO(png)).convert("L").tobytes()[0]
+
+
+def compared() -> str:
+    """A dark painting, 64 × 48, beneath a bright photo."""
+    over = display.wipe(url(220), 64, 48)
+    return f'<div id="stage"><div id="picture"><img src="{url(40)}"></div><div id="wipe">{over}</div></div>'
+
+
+def test_the_wipe_follows_keyboard_and_pointer(show):
+    tab = show(compared(), width=900)
+    box = tab.locator(".wipe > div").bounding_box()
+    height = tab.locator("#picture").bounding_box()["height"] - 2
+    assert (box["width"], box["height"]) == (pytest.approx(height * 4 / 3, abs=1), pytest.approx(height, abs=1))
+    left, middle, quarter = box["x"], box["y"] + box["height"] / 2, box["y"] + box["height"] / 4
+    at = [left + share * box["width"] for share in (0.02, 0.25, 0.4, 0.8)]
+
+    def seen() -> list[bool]:
+        """Where the photo is seen."""
+        return [shade(tab, x, quarter) > 128 for x in at]
+
+    assert seen() == [False] * 4
+    grip = tab.locator(".wipe b").bounding_box()
+    assert left <= grip["x"] <= left + 10  # at the picture's edge, not the page's
+
+    tab.focus(".wipe input")
+    for _ in range(3):
+        tab.keyboard.press("PageUp")
+    assert seen() == [True, True, False, False]
+    assert tab.get_attribute(".wipe input", "aria-valuetext") == "30 % of the photo"
+    tab.keyboard.press("ArrowRight")
+    assert tab.get_attribute(".wipe input", "aria-valuetext") == "31 % of the photo"
+    assert tab.evaluate("getComputedStyle(document.querySelector('.wipe b')).outlineStyle") == "solid"
+
+    tab.mouse.move(left + 0.9 * box["width"], quarter)  # anywhere, not on the grip
+    tab.mouse.down()
+    assert seen() == [True] * 4
+    tab.mouse.move(left + 0.5 * box["width"], middle, steps=4)
+    assert seen() == [True, True, True, False]
+    tab.mouse.move(left - 50, middle)  # beyond the edge
+    tab.mouse.up()
+    assert seen() == [False] * 4
+    tab.mouse.move(left + 0.5 * box["width"], middle)  # no button is pressed
+    assert seen() == [False] * 4
+
+
+def test_the_wipe_follows_a_finger_and_lets_the_page_scroll(show):
+    tab = show(compared(), has_touch=True)
+    box = tab.locator(".wipe > div").bounding_box()
+    tab.touchscreen.tap(box["x"] + 0.5 * box["width"], box["y"] + 10)
+    assert shade(tab, box["x"] + 0.25 * box["width"], box["y"] + 5) > 128
+    assert tab.evaluate("getComputedStyle(document.querySelector('.wipe input')).touchAction") == "pan-y"
+
+
+def test_the_wipe_leaves_the_fullscreen_button_alone(show):
+    button = (
+        '<b id="full" style="position: absolute; z-index: 20; top: 8px; right: 8px; width: 24px; height: 24px"></b>'
+    )
+    tab = show(compared().replace('<div id="wipe">', f'{button}<div id="wipe">'))
+    tab.click("#full", timeout=2000)
+    assert tab.get_attribute(".wipe input", "aria-valuetext") == "0 % of the photo"
+
+
+def test_addresses_are_escaped(show):
+    tab = show(display.wipe('x" onerror="alert(1)', 4, 3, label='"><i id="no">'))
+    assert tab.get_attribute(".wipe img", "src") == 'x" onerror="alert(1)'
+    assert tab.locator("#no").count() == 0
+    assert "<script" not in display.film(["<script>"], 4, 3)
+
+
+def test_the_film_shows_the_still_that_is_asked_for(show):
+    stills = [url(20, 16, 12), url(90, 32, 24), url(160, 32, 24), url(230)]
+    tab = show(display.film(stills, 64, 48, interval=10))
+    box = tab.locator(".film > div > div").bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(64 / 48, rel=0.01)
+
+    def shown() -> int:
+        middle = [shade(tab, box["x"] + share * box["width"], box["y"] + share * box["height"]) for share in (0.1, 0.9)]
+        assert middle[0] == middle[1]  # small ones fill the box, too
+        return middle[0]
+
+    assert shown() == pytest.approx(230, abs=3)
+    tab.focus(".film input")
+    tab.keyboard.press("ArrowLeft")
+    assert shown() == pytest.approx(160, abs=3)
+    tab.keyboard.press("Home")
+    assert shown() == pytest.approx(20, abs=3)
+    assert tab.get_attribute(".film input", "aria-valuetext") == "picture 1 of 4"
+
+    tab.click(".film button")
+    tab.wait_for_selector(".film button:has-text('Play')")
+    assert tab.input_value(".film input") == "3" and shown() == pytest.approx(230, abs=3)
+    assert display.film([], 64, 48) == ""
+
+
+def test_the_film_stops_when_it_is_touched(show):
+    tab = show(display.film([url(20)] * 50, 64, 48, interval=10))
+    assert tab.input_value(".film input") == "49"  # nothing plays by itself
+    tab.focus(".film button")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function("+document.querySelector('.film input').value < 45")
+    assert tab.inner_text(".film button") == "Pause"
+    tab.focus(".film input")
+    tab.keyboard.press("Home")
+    assert tab.inner_text(".film button") == "Play" and tab.input_value(".film input") == "0"
+    tab.click(".film button")
+    tab.wait_for_function("document.querySelector('.film input').value > 3")
+    tab.click(".film button")
+    stopped = tab.input_value(".film input")
+    tab.wait_for_timeout(60)
+    assert tab.input_value(".film input") == stopped != "49"
+
+
+def test_the_film_is_slow_where_motion_is_to_be_reduced(show):
+    tab = show(display.film([url(20)] * 50, 64, 48, interval=10), reduced_motion="reduce")
+    tab.click(".film button")
+    tab.wait_for_timeout(100)
+    assert tab.input_value(".film input") == "0"
+
+
+def panel(history: History | None = None, now: SimpleNamespace | None = None) -> str:
+    return f'<div id="numbers">{display.numbers(now, history)}</div>'
+
+
+def falling(last: int, **losses: float) -> tuple[SimpleNamespace, History]:
+    """A run of 1200 steps in three scales, painted up to a step."""
+    frames = []
+    for step in range(0, last + 1, 10):
+        total = {"content": 0.5, "style": 2 / (1 + step), "total_variation": 0.01, "total": 3 / (1 + step)} | losses
+        frames.append(frame(step, 1200, 128 if step < 600 else 256 if step < 1000 else 512, step / 10, losses=total))
+    return frames[-1], run(*frames)
+
+
+BOXES = """() => [...document.querySelectorAll('.curves text')].filter(text => text.textContent).map(text => {
+  const box = text.getBoundingClientRect(); return [text.textContent, box.left, box.top, box.right, box.bottom]; })"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("last, losses", [(0, {}), (300, {}), (1200, {}), (1200, {"style": 0.5, "total": 0.5})])
+def test_the_words_of_the_curves_do_not_overlap(show, width, last, losses):
+    now, history = falling(last, **losses)
+    tab = show(panel(history, now), width=width)
+    boxes = tab.evaluate(BOXES)
+    assert {"Content", "Style", "Total", "1200 steps"} <= {box[0] for box in boxes}
+    for index, (word, left, top, right, bottom) in enumerate(boxes):
+        assert left >= 0 and right <= width - 8, word
+        for other, *box in boxes[:index]:
+            apart = right <= box[0] or box[2] <= left or bottom <= box[1] + 2 or box[3] <= top + 2
+            assert apart, (word, other)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_nothing_moves_when_a_run_begins(show):
+    heights = []
+    for now, history in ((None, None), falling(0), falling(300), falling(1200)):
+        tab = show(panel(history, now))
+        heights.append(tab.locator("#numbers").bounding_box()["height"])
+        assert 120 <= tab.locator(".curves").bounding_box()["height"] <= 140
+    assert len(set(heights)) == 1
+
+
+CONTRAST = """background => {
+  const light = color => {
+    const linear = color.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]; };
+  const ratio = color => { const [a, b] = [light(color), light(background)].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05); };
+  const of = (query, property) => [...document.querySelectorAll(query)].map(e => ratio(getComputedStyle(e)[property]));
+  return [Math.min(...of('.curves text', 'fill')), Math.min(...of('.curves polyline', 'stroke'))]; }"""
+
+
+@pytest.mark.parametrize("theme, grounds", [(LIGHT, ["#ffffff", "#fbf9f4"]), (DARK, ["#161c3d", "#0e132c"])])
+def test_the_curves_can_be_read_by_day_and_by_night(show, theme, grounds):
+    now, history = falling(1200)
+    tab = show(panel(history, now), theme=theme)
+    for ground in grounds:
+        rgb = "rgb({}, {}, {})".format(*bytes.fromhex(ground[1:]))
+        text, lines = tab.evaluate(CONTRAST, rgb)
+        assert text >= 4.5 and lines >= 3
+    dashes = tab.evaluate(
+        "[...document.querySelectorAll('.curves polyline')].map(e => getComputedStyle(e).strokeDasharray)"
+    )
+    assert len(set(dashes)) == 3
+
+
+def test_everything_fits_a_phone(show):
+    now, history = falling(1200)
+    tab = show(panel(history, now) + compared() + display.film([url(20)] * 3, 64, 48) + display.ABOUT)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    wide, high = zip(
+        *tab.evaluate("""[...document.querySelectorAll('math > mrow')].map(formula => {
+        const box = formula.getBoundingClientRect(); return [box.width, box.height]; })""")
+    )
+    assert len(wide) == 3 and max(wide) <= 328 and min(high) > 12
