@@ -139,7 +139,7 @@ def build(studio: Studio) -> gr.Blocks:
         waits: dict[str, Any] = {"outputs": [sentence, paint, leave, clock]} | at_once
         started = [paint.click, more.click, go.change, following.change]
         # In the browser alone, at once: whoever waits is told so.
-        gr.on(started, None, None, [sentence, address], js=f"() => ['{WAITING}', '']", **private)
+        gr.on(started, None, None, [sentence, address], js=f"() => nst.begin('{WAITING}')", **private)
         gr.on(started, desk.join, None, **waits)
         painter: dict[str, Any] = {
             "outputs": list(
@@ -194,7 +194,7 @@ def _gallery() -> list[tuple[catalogue.Pair, gr.Button]]:
         return [
             (
                 pair,
-                gr.Button(f"{pair.title}\n{catalogue.credit(pair)}", elem_id=f"pair-{pair.name}", elem_classes="card"),
+                gr.Button(pair.title, elem_id=f"pair-{pair.name}", elem_classes="card"),
             )
             for pair in sharing.installed_pairs()
         ]
@@ -258,7 +258,7 @@ def _pictures_css() -> str:
         for index, look in enumerate(chooses, start=1):
             pictures[f"#{name}-chooser label:nth-of-type({index})::before"] = look.picture
     credits = "".join(
-        f"#pair-{pair.name}::after {{ content: {json.dumps(catalogue.credit(pair))}; }}\n"
+        f"#pair-{pair.name}::after {{ content: {json.dumps(catalogue.credit(pair), ensure_ascii=False)}; }}\n"
         for pair in sharing.installed_pairs()
     )
     return credits + "".join(

@@ -6,6 +6,14 @@ window.nst = {
   announce: () => ["sentence", "note", "address"].forEach(id =>
     document.getElementById(id).setAttribute("aria-live", "polite")),
 
+  // On a phone the picture is below the button that starts it.
+  begin(sentence) {
+    const quiet = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (innerWidth <= 760)
+      document.getElementById("result").scrollIntoView({behavior: quiet ? "instant" : "smooth"});
+    return [sentence, ""];
+  },
+
   // The browser knows by which address the page is reached, and whether it may write to the clipboard.
   async copyLink(html) {
     const [mark, query] = html.match(/<i data-query="([^"]*)"><\/i>/) || [];
