@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+from painter import picture
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +19,15 @@ def browser():
     yield chromium
     chromium.close()
     playwright.stop()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    """A visitor's photo, 240 x 160."""
+    return picture(tmp_path / "my photo.png", (240, 160))
+
+
+@pytest.fixture
+def painting(tmp_path: Path) -> str:
+    """A visitor's painting, 200 x 200."""
+    return picture(tmp_path / "Wheat Field.jpg", (200, 200))

@@ -1,0 +1,90 @@
+"""An engine that paints at once, pictures for it, and what the page's components hold: for the tests of the page."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+
+from nst import images
+from nst.settings import Settings
+from nst.sharing import PARAMETERS
+
+
+class Painter:
+    """An engine that blends the two pictures: half of the steps at half of the size; the test says when it goes on."""
+
+    network = SimpleNamespace(
+        name="compact",
+        reason="The compact network, <because> this is a test.",
+        precision="float32",
+        weights_hash="0123456789abcdef",
+    )
+
+    def __init__(self, steps: int = 20, fails_at: int | None = None):
+        self.steps, self.fails_at = steps, fails_at
+        self.go_on = threading.Semaphore(0)
+        self.closed = threading.Event()
+        self.settings: Settings | None = None
+        self.shapes: list[tuple[int, ...]] = []
+
+    def stylize(self, content, styles, settings, *, resume=None, more_steps=0, **_) -> Iterator[SimpleNamespace]:
+        self.settings = settings
+        self.shapes.append(content.shape[1:3])
+        self.steps += more_steps
+        try:
+            for step in range(resume.step + 1 if resume else 0, self.steps + 1):
+                if step == self.fails_at:
+                    raise RuntimeError("a fault inside")
+                size = settings.size if step > self.steps // 2 else settings.size // 2
+                shape = images.fit(*content.shape[1:3], size)
+                share = step / self.steps
+                blend = (1 - share) * images.resize(content, *shape) + share * images.resize(styles[0], *shape)
+                yield SimpleNamespace(
+                    step=step,
+                    steps=self.steps,
+                    scale=size,
+                    image=images.to_uint8(blend),
+                    losses={"content": share, "style": 1 - share, "total_variation": 0.25, "total": 1.25},
+                    elapsed=share,
+                    remaining=1 - share,
+                    checkpoint=SimpleNamespace(step=step),
+                )
+                self.go_on.acquire(timeout=0.15)
+        finally:
+            self.closed.set()
+
+    def released(self) -> "Painter":
+        """Itself, not waiting for the test any longer."""
+        for _ in range(self.steps):
+            self.go_on.release()
+        return self
+
+
+def picture(path: Path, size: tuple[int, int]) -> str:
+    """Colored squares, width x height."""
+    colors = np.random.default_rng(size[0]).integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    Image.fromarray(colors).resize(size).save(path)
+    return str(path)
+
+
+def drawing(folder: Path) -> str:
+    """What is no picture."""
+    path = folder / "drawing.svg"
+    path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    return str(path)
+
+
+def torn(folder: Path) -> str:
+    """A picture of which most is missing."""
+    path = folder / "<b>torn.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    return str(path)
+
+
+def values(**changes) -> list:
+    """What the page's components hold, a small size if nothing else is said."""
+    settings = Settings(**{"size": 128} | changes)
+    return [getattr(settings, name) for name in PARAMETERS]

@@ -1,0 +1,309 @@
+"""page/handlers.py: from what a visitor does to what changes on the page, without a browser."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from painter import Painter, drawing, picture, torn, values
+from PIL import Image
+
+from nst import catalogue, finishing, images, recipe
+from nst.finishing import Finishing
+from nst.settings import Settings
+from nst.sharing import PARAMETERS
+from nst.studio import MORE_STEPS, Studio
+from page import handlers
+from page.handlers import TOUCHES, Desk, Setup, View
+
+VISITOR, OTHER = SimpleNamespace(session_hash="visitor"), SimpleNamespace(session_hash="somebody else")
+SKIP = gr.skip()
+
+
+def desk(painter: Painter) -> Desk:
+    return Desk(Studio(lambda _: painter))
+
+
+def paint(painter: Painter, content: str | None, style: str | None, **changes) -> Iterator[View]:
+    return desk(painter).paint(VISITOR, content, style, *values(**changes))
+
+
+def finished(views: Iterator[View], path: Path) -> str:
+    """Run to the end and keep the PNG, which is gone after that."""
+    for view in views:
+        if isinstance(view.picture, Path):
+            shutil.copy(view.picture, path)
+    return str(path)
+
+
+def after_setup(given: tuple) -> dict:
+    return dict(zip(PARAMETERS + TOUCHES, given[len(Setup._fields) :], strict=True))
+
+
+def setup(given: tuple) -> Setup:
+    return Setup(*given[: len(Setup._fields)])
+
+
+# --- Painting ---------------------------------------------------------------------------------------------------------
+
+
+def test_frames_then_a_png_of_the_asked_size(photo, painting):
+    painter = Painter(steps=6).released()
+    frames, sentences = [], []
+    for view in paint(painter, photo, painting, strength=70):
+        if isinstance(view.picture, np.ndarray):
+            frames.append(view.picture)
+        if isinstance(view.picture, Path):
+            with Image.open(view.picture) as result:  # gone when the generator is resumed
+                assert (result.format, result.size) == ("PNG", (128, 85))
+                pixels = np.asarray(result)
+            assert view.picture.name == "my-photo_Wheat-Field.png"
+            assert "data:image/jpeg" in view.wipe and view.more["visible"] and view.after["visible"]
+        if isinstance(view.sentence, str):
+            sentences.append(view.sentence)
+    assert [frame.shape[1] for frame in frames] == [64, 64, 64, 64, 128, 128]  # the seventh is the PNG
+    expected = images.resize(images.load(painting, longest_side=128), 85, 128)
+    np.testing.assert_array_equal(pixels, images.to_uint8(expected))
+    assert painter.settings == Settings(size=128, strength=70)
+    assert painter.closed.is_set()
+    assert sentences == [
+        "Looking at both pictures …",
+        "Painting at 64 pixels …",
+        "Painting at 128 pixels …",
+        "Painted in 1 s: 128 × 85 pixels.",
+    ]
+
+
+def test_stop_enlarges_the_picture_so_far_and_continue_finishes_it(photo, painting):
+    painter = Painter(steps=6).released()
+    page = desk(painter)
+    views = page.paint(VISITOR, photo, painting, *values())
+    next(view for view in views if isinstance(view.picture, np.ndarray))
+    page.stop(OTHER)
+    assert isinstance(next(views).picture, np.ndarray)
+    page.stop(VISITOR)
+    last = next(views)
+    with Image.open(last.picture) as result:
+        assert (result.format, result.size) == ("PNG", (128, 85))
+    assert last.sentence == "Stopped after 1 of 6 steps, enlarged to 128 × 85 pixels."
+    assert last.download["value"] == last.picture
+    assert painter.closed.is_set()
+    assert last.paint["visible"] and not last.stop["visible"]
+    assert list(views) == []
+    assert not last.picture.exists()
+
+    *_, last = page.go_on(VISITOR)
+    assert last.sentence == "Painted in 1 s: 128 × 85 pixels."
+    *_, last = page.go_on(VISITOR)
+    assert painter.steps == 6 + MORE_STEPS
+    (refusal,) = page.go_on(OTHER)
+    assert handlers.GONE in refusal.sentence and refusal.paint["visible"]
+
+
+def test_a_pulled_slider_is_followed(photo, painting):
+    painter = Painter(steps=6).released()
+    page = desk(painter)
+    assert page.steer(VISITOR, photo, painting, 70, 1) == SKIP  # there is no picture yet
+    views = page.paint(VISITOR, photo, painting, *values())
+    next(view for view in views if isinstance(view.picture, np.ndarray))
+    assert page.steer(VISITOR, photo, painting, 70, 1) == SKIP  # it is being painted, and follows by itself
+    assert page.steer(OTHER, photo, painting, 70, 1) == SKIP
+    last = list(views)[-1]
+    assert painter.settings is not None and painter.settings.strength == 70
+    assert "Painted in" in last.sentence
+    assert page.steer(VISITOR, photo, painting, 70, 1) == SKIP  # as it is already
+    assert page.steer(VISITOR, painting, photo, 30, 1) == SKIP  # not the pictures it was painted from
+    assert page.steer(VISITOR, photo, painting, None, 1) == SKIP
+    assert page.steer(VISITOR, photo, painting, 30, 1) != SKIP
+    *_, last = page.follow(VISITOR)
+    assert painter.settings.strength == 30 and "Painted in" in last.sentence
+
+
+def test_the_film_of_a_picture(photo, painting):
+    page = desk(Painter(steps=6).released())
+    assert handlers.GONE in page.film(VISITOR)[0]
+    list(page.paint(VISITOR, photo, painting, *values()))
+    reel, offer = page.film(VISITOR)
+    assert reel.count("<img") == 7
+    assert 0 < Path(offer["value"]).stat().st_size <= handlers.FILM_BYTES
+    assert Path(offer["value"]).name == "my-photo_Wheat-Field.mp4"
+
+
+def test_the_picture_carries_its_recipe(photo, tmp_path):
+    style = str(shutil.copy(catalogue.find("woodcut-wave").path, tmp_path / "any name.jpg"))
+    made = recipe.read(finished(paint(Painter(steps=6).released(), photo, style, seed=7), tmp_path / "out.png"))
+    assert made is not None
+    assert (made.settings, made.size, made.step) == (Settings(size=128, seed=7), (128, 85), 6)
+    assert (made.content.name, made.content.example, made.content.size) == ("my photo.png", False, (128, 85))
+    assert [(style.name, style.example) for style in made.styles] == [("woodcut-wave", True)]
+
+
+@pytest.mark.parametrize("greedy", [{"size": 2048}, {"steps": (9999,)}, {"style_scale": 4}])
+def test_no_visitor_keeps_the_painter_for_hours(photo, painting, greedy):
+    with pytest.raises(gr.Error, match="on this page"):
+        list(paint(Painter(), photo, painting, **greedy))
+
+
+def test_a_visitor_who_leaves_ends_the_painting(photo, painting):
+    painter = Painter().released()
+    views = paint(painter, photo, painting)
+    next(view for view in views if isinstance(view.picture, np.ndarray))
+    views.close()
+    assert painter.closed.is_set()
+
+
+def test_a_fault_keeps_the_picture(photo, painting, caplog):
+    views, seen = paint(Painter(steps=6, fails_at=5).released(), photo, painting), []
+    with pytest.raises(gr.Error) as raised:
+        for view in views:
+            seen.append(view)
+    assert raised.value.message == handlers.FAULT and not raised.value.print_exception
+    assert isinstance(seen[-1].picture, Path) and handlers.FAULT in seen[-1].sentence
+    assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
+    assert "a fault inside" in caplog.text  # for us, not for the visitor
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda _: None, "There is no photo yet"),
+        (torn, "&lt;b&gt;torn.png is damaged"),
+        (drawing, "drawing.svg is not a picture this program can read"),
+        (lambda folder: picture(folder / "dot.png", (8, 8)), "dot.png is 8 x 8 pixels; at least"),
+        (lambda folder: picture(folder / "strip.png", (5000, 8)), "strip.png is 5000 x 8 pixels; at least"),
+    ],
+)
+def test_bad_pictures_get_a_sentence_at_once_and_when_painted(tmp_path, painting, make, sentence):
+    path = make(tmp_path)
+    views, seen = paint(Painter(), path, painting), []
+    with pytest.raises(gr.Error) as raised:
+        for view in views:
+            seen.append(view)
+    assert not raised.value.print_exception
+    assert sentence in seen[-1].sentence
+    assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
+    assert all(view.picture == SKIP for view in seen)
+    dropped = handlers.look_into(path, None)
+    assert path is None or sentence in setup(dropped).note
+    assert all(value == SKIP for value in (*setup(dropped)._replace(note=SKIP), *after_setup(dropped).values()))
+
+
+def test_a_missing_painting_gets_a_sentence(photo):
+    with pytest.raises(gr.Error, match="There is no painting yet"):
+        list(paint(Painter(), photo, None))
+
+
+def test_the_page_says_which_network_and_why():
+    def load(settings: Settings) -> Painter:
+        if settings.network == "vgg19":
+            raise ValueError("No weights & no way to get them.")
+        return Painter()
+
+    page = Desk(Studio(load))
+    assert page.describe("auto") == "The compact network, &lt;because&gt; this is a test."
+    assert "No weights &amp; no way" in page.describe("vgg19")
+
+
+# --- Waiting ----------------------------------------------------------------------------------------------------------
+
+
+def test_whoever_waits_is_told_how_many_come_before(photo, painting):
+    page = desk(Painter(steps=6).released())
+    views = page.paint(VISITOR, photo, painting, *values())
+    next(view for view in views if isinstance(view.picture, np.ndarray))
+    sentence, paint, leave, clock = page.join(OTHER)
+    assert sentence == "<span>You are next.</span>"  # nobody knows yet how long a picture takes
+    assert leave["visible"] and clock["active"] and not paint["visible"]
+    sentence, _, leave, clock = page.wait(VISITOR)
+    assert sentence == SKIP and not leave["visible"] and not clock["active"]
+    last = SimpleNamespace(session_hash="last")
+    assert "1 person is before you" in page.join(last)[0]
+    sentence, paint, leave, clock = page.leave(OTHER)
+    assert sentence == handlers.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
+    assert "You are next" in page.wait(last)[0]
+    assert handlers.CROWD in page.refused(last, handlers.LOOKING)[0]
+    assert page.wait(last)[0] == SKIP
+    assert page.refused(last, '<span class="trouble">Why.</span>')[0] == '<span class="trouble">Why.</span>'
+
+
+# --- What goes in -----------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
+    style = str(catalogue.find("woodcut-wave").path)
+    out = finished(paint(Painter(steps=6).released(), photo, style, strength=70, steps=(9, 8)), tmp_path / "out.png")
+    given = handlers.look_into(out, None)
+    asked, told = setup(given), after_setup(given)
+    assert (told["size"], told["strength"], told["network"], told["steps"]) == (128, 70, "compact", [9, 8])
+    assert asked.content == asked.style == SKIP  # the photo was the visitor's own
+    assert "my photo.png and woodcut-wave" in asked.note and "steps 9, 8" in asked.note
+    again = handlers.look_into(out, asked.repeated)  # once more: to paint on it
+    for dropped in (again, handlers.look_into(photo, None), handlers.look_into(None, None)):
+        assert setup(dropped) == Setup(note="") and set(map(str, after_setup(dropped).values())) == {str(SKIP)}
+
+
+def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
+    path = tmp_path / "torn.png"
+    images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.1.0", "content": "<b>"}'})
+    assert "The recipe in this picture is damaged" in setup(handlers.look_into(str(path), None)).note
+
+
+def test_the_page_opens_with_the_starry_night_in_its_place():
+    def arrive(**query: str) -> Setup:
+        return setup(handlers.arrive(SimpleNamespace(query_params=query)))
+
+    ours = catalogue.find("starry-night").path.read_bytes()
+    opened = arrive()
+    assert Path(opened.style).read_bytes() == ours and opened.content == SKIP
+    assert "van Gogh" in opened.credit and opened.note == SKIP
+    linked = arrive(pair="wave-lion")
+    assert Path(linked.content).name == "lion.jpg" and "A lion cut in wood" in linked.note
+    assert arrive(deep_link="abc") == Setup()  # Gradio restores everything, the painting, too
+
+
+def test_a_link_carries_the_examples_and_nothing_else(photo, painting):
+    pair = catalogue.PAIRS[0]
+    own = [str(catalogue.find(name).path) for name in (pair.content, pair.style)]
+    html, deep_link = handlers.link(*own, *values(strength=70, seed=7))
+    assert "pair=starry-night" in html and "strength=70" in html and "seed=7" in html and not deep_link["visible"]
+    html, deep_link = handlers.link(photo, painting, *values())
+    assert "whoever has it sees your photo" in html and deep_link["visible"]
+    assert "size: None should be" in handlers.link(photo, painting, None)[0]
+
+
+def test_every_parameter_is_told_to_programs():
+    told = Desk.paint.__doc__ or ""
+    assert all(f"\n    {name}: " in told for name in ("content", "style", *PARAMETERS))
+
+
+# --- Finishing --------------------------------------------------------------------------------------------------------
+
+
+def canvas_of(photo: str, painting: str) -> tuple[tuple[str, str], np.ndarray]:
+    """A painted picture to finish, and its pixels."""
+    view = list(paint(Painter(steps=6).released(), photo, painting))[-1]
+    return view.canvas, images.to_uint8(images.load(view.canvas[0]))
+
+
+def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
+    canvas, painted = canvas_of(photo, painting)
+    path, offer, sentence = handlers.finish(canvas, 50, 0, -25)
+    touches = Finishing(original_color=0.5, sharpness=-0.25)
+    content = images.rescale(images.to_uint8(images.load(photo, longest_side=128)), *painted.shape[:2])
+    expected = finishing.finish(painted, content, touches)
+    np.testing.assert_array_equal(images.to_uint8(images.load(path)), expected)
+    assert offer["value"] == Path(path) and Path(path).name == Path(canvas[0]).name
+    before, after = recipe.read(canvas[0]), recipe.read(path)
+    assert before is not None and before.finishing == {}
+    assert after == replace(before, finishing={"original_color": 0.5, "sharpness": -0.25})
+    assert handlers.finish(canvas, 0, 0, 0)[0] == canvas[0]
+    assert after_setup(handlers.look_into(path, None))["sharpness"] == -25
+
+
+def test_finishing_without_a_picture(photo, painting):
+    assert all(value == SKIP for value in handlers.finish(None, 50, 0, 0))
+    assert handlers.GONE in handlers.finish(("/gone/away.png", photo), 50, 0, 0)[2]
