@@ -42,12 +42,9 @@ class History:
 
     def _least(self) -> int:
         """Which point is missed the least: the one between the two closest, unless a scale begins with it."""
-        inner = [
-            index
-            for index in range(1, len(self.points) - 1)
-            if self.points[index].scale == self.points[index - 1].scale
-        ]
-        return min(inner, key=lambda index: self.points[index + 1].step - self.points[index - 1].step)
+        steps, scales = [point.step for point in self.points], [point.scale for point in self.points]
+        inner = [index for index in range(1, len(steps) - 1) if scales[index] == scales[index - 1]]
+        return min(inner, key=lambda index: steps[index + 1] - steps[index - 1], default=1)
 
 
 def curves(points: Sequence[Point], steps: int) -> str:
@@ -119,7 +116,7 @@ def _can_be_drawn(value: float) -> bool:
 def _bounds(points: Sequence[Point]) -> tuple[float, float]:
     """Least and greatest value on the axis, each 1, 2 or 5 times a power of ten, so that it seldom moves.
 
-    What is less than a hundredth of the greatest and than the latest losses lies below, and so may the start picture's:
+    Losses below both a hundredth of the greatest and the latest ones lie on the ground, and so may the start picture's:
     the photo itself has no content loss, which would press all the rest together.
     """
     drawn = [(point.step, [loss for name, loss in point.losses.items() if name in CURVES]) for point in points]

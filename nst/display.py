@@ -23,14 +23,20 @@ NUMBERS = (
     "Variation",
     "Total loss",
 )
-# Inline, since scripts in HTML that is put in later do not run.  Without an event it was called by PLAY.
+
+# Handlers, since a script in HTML that is put in later does not run.  A finger that goes up or down scrolls the page.
 WIPE = """this.parentNode.style.setProperty('--at', this.value + '%');
 this.setAttribute('aria-valuetext', Math.round(this.value) + ' % of the photo');"""
-CATCH = "this.setPointerCapture(event.pointerId); this.onpointermove(event)"
-DRAG = """if (event.buttons === 1) {
-const box = this.getBoundingClientRect();
-this.value = 100 * (event.clientX - box.left) / box.width; this.oninput(); }"""
+CATCH = """this.from = event; this.setPointerCapture(event.pointerId);
+if (event.pointerType !== 'touch') this.onpointermove(event);"""
+DRAG = """const box = this.getBoundingClientRect(), range = this.querySelector('input');
+const far = axis => Math.abs(event[axis] - this.from[axis]);
+const across = event.pointerType !== 'touch' || far('clientX') > far('clientY');
+if (event.type === 'click' || event.buttons === 1 && across) {
+range.value = 100 * (event.clientX - box.left) / box.width; range.oninput(); }
+if (event.type === 'click') range.focus({preventScroll: true});"""
 GRIP = '<b><svg viewBox="0 0 24 24" width="24" height="24"><path d="M9.5 7 4.5 12l5 5M14.5 7l5 5-5 5"/></svg></b>'
+# Called by a person it has an event, and PLAY ends.
 SHOW = """this.closest('.film').querySelectorAll('img').forEach(
 (still, index) => still.style.visibility = index > this.value ? 'hidden' : 'visible');
 this.setAttribute('aria-valuetext', `picture ${+this.value + 1} of ${+this.max + 1}`);
@@ -154,11 +160,13 @@ def wipe(
         width, height: of the picture beneath, in any unit.
         label: what screen readers call it.
     """
+    drag = html.escape(DRAG)
     return (
-        f'<div class="wipe"><div dir="ltr" style="{_box(width, height)}"><img src="{html.escape(photo_url)}" alt="">'
-        f'<input type="range" min="0" max="100" step="any" value="0" aria-label="{html.escape(label)}" '
-        f'aria-valuetext="0 % of the photo" title="Drag to see the photo" oninput="{html.escape(WIPE)}" '
-        f'onpointerdown="{html.escape(CATCH)}" onpointermove="{html.escape(DRAG)}"><i></i>{GRIP}</div></div>'
+        f'<div class="wipe"><div dir="ltr" style="{_box(width, height)}" title="Drag to see the photo" '
+        f'onpointerdown="{html.escape(CATCH)}" onpointermove="{drag}" onclick="{drag}">'
+        f'<img src="{html.escape(photo_url)}" alt=""><input type="range" min="0" max="100" step="any" value="0" '
+        f'aria-label="{html.escape(label)}" aria-valuetext="0 % of the photo" oninput="{html.escape(WIPE)}">'
+        f"<i></i>{GRIP}</div></div>"
     )
 
 
