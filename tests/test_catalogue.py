@@ -383,6 +383,29 @@ def test_the_first_pair_is_the_starry_night():
     assert {"tower", "cheetah", "lion"} | {pair.style for pair in catalogue.PAIRS} == names
 
 
+def test_every_pair_of_ours_has_a_thumbnail():
+    ours = [pair for pair in catalogue.PAIRS if pair.style in PAINTINGS]
+    assert len(ours) >= 6
+    assert {path.stem for path in (catalogue.FOLDER / "painted").iterdir()} == {pair.name for pair in ours}
+    for pair in catalogue.PAIRS:
+        assert (pair.thumbnail is not None) == (pair in ours)
+    for path in (pair.thumbnail for pair in ours):
+        assert path is not None and path.stat().st_size <= 35_000
+        with Image.open(path) as picture:
+            assert (picture.format, max(picture.size)) == ("JPEG", 360)
+
+
+def test_credits_are_short_and_full():
+    pairs = {pair.name: pair for pair in catalogue.PAIRS}
+    assert pairs["starry-night"].credit == "after Vincent van Gogh · MIT"
+    assert pairs["scream-tower"].credit == "Edvard Munch · public domain"  # whether it is here or not
+    assert pairs["scream-tower"].full_credit == (
+        "Photo: The Eiffel Tower at dusk, unknown photographer (Apache-2.0, as a part of Gradio). "
+        "Painting: The Scream, Edvard Munch, 1893 (public domain)."
+    )
+    assert max(len(pair.credit) for pair in catalogue.PAIRS) <= 40
+
+
 def test_a_file_is_recognized_by_its_bytes(server, tmp_path):
     copy = tmp_path / "any name.jpg"
     copy.write_bytes(catalogue.find("woodcut-wave").path.read_bytes())
