@@ -47,6 +47,7 @@ from page.theme import theme
 
 WAITING = "Waiting for the painter …"
 MAIN_CONTROLS = ("strength", "size")  # the others are folded away
+CHOOSERS = (("strength", "How far", looks.PRESETS), ("style_scale", "Manner", looks.LOOKS))
 CHOICES = {
     "network": {"auto": "Automatic", "compact": "Compact", "vgg19": "VGG-19"},
     "style_statistics": {"covariance": "Covariances", "gram": "Gram matrices"},
@@ -211,13 +212,10 @@ def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
 def _controls() -> tuple[dict[str, Any], list[tuple[str, gr.Radio, dict[str, float]]], gr.HTML]:
     """A component for each of PARAMETERS; choosers, each with the setting it sets and its values; and the reason."""
     made, choosers = {}, []
-    for name, title, chooses in (("strength", "How far", looks.PRESETS), ("style_scale", "Manner", looks.LOOKS)):
-        values = {look.title: look.settings[name] for look in chooses}
-        standing = next(title for title, value in values.items() if value == getattr(DEFAULTS, name))
-        info = " ".join(f"{look.title}: {look.explanation}" for look in chooses)
-        chooser = gr.Radio(
-            list(values), value=standing, label=title, info=info, elem_id=name.replace("_", "-") + "-chooser"
-        )
+    for name, title, choices in CHOOSERS:
+        values = {word: look.values[name] for word, look in choices.items()}
+        standing = next(word for word, value in values.items() if value == getattr(DEFAULTS, name))
+        chooser = gr.Radio(list(values), value=standing, label=title, elem_id=name.replace("_", "-") + "-chooser")
         choosers.append((name, chooser, values))
     made |= {name: _control(name) for name in MAIN_CONTROLS}
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
@@ -251,19 +249,20 @@ def _touches() -> dict[str, Any]:
 
 
 def _pictures_css() -> str:
-    """CSS with what is on the buttons: results and credits, paintings, previews of the choosers."""
-    pictures = {f"#pair-{pair.name}::before": pair.thumbnail for pair in sharing.installed_pairs()}
-    pictures |= {f"#painting-{painting.name}": painting.path for painting in sharing.installed_paintings()}
-    for name, chooses in (("strength", looks.PRESETS), ("style-scale", looks.LOOKS)):
-        for index, look in enumerate(chooses, start=1):
-            pictures[f"#{name}-chooser label:nth-of-type({index})::before"] = look.picture
-    credits = "".join(
-        f"#pair-{pair.name}::after {{ content: {json.dumps(catalogue.credit(pair), ensure_ascii=False)}; }}\n"
-        for pair in sharing.installed_pairs()
-    )
-    return credits + "".join(
-        f"{place} {{ background-image: url({data_url(images.encode_jpeg(images.to_uint8(images.load(path, 280))))}); }}\n"
-        for place, path in pictures.items()
+    """CSS with what is on the buttons: results and whose manner they are in, paintings, what choosers do."""
+    pairs, paintings = sharing.installed_pairs(), sharing.installed_paintings()
+    pictures = {f"#pair-{pair.name}::before": pair.thumbnail or catalogue.find(pair.style).path for pair in pairs}
+    pictures |= {f"#painting-{painting.name}": painting.path for painting in paintings}
+    words = {f"#pair-{pair.name}::after": pair.credit for pair in pairs}
+    for name, _, choices in CHOOSERS:
+        for index, (word, look) in enumerate(choices.items(), start=1):
+            label = f"#{name.replace('_', '-')}-chooser label:nth-of-type({index})"
+            pictures[f"{label}::before"] = looks.picture(word)
+            words[f"{label}::after"] = look.words
+    shown = {place: images.encode_jpeg(images.to_uint8(images.load(path, 280))) for place, path in pictures.items()}
+    return "\n".join(
+        [f"{place} {{ background-image: url({data_url(jpeg)}); }}" for place, jpeg in shown.items()]
+        + [f"{place} {{ content: {json.dumps(text, ensure_ascii=False)}; }}" for place, text in words.items()]
     )
 
 

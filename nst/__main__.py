@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("file", metavar="FILE", help="a picture that this program painted")
     asking.add_argument("--json", action="store_true", help="print the recipe as it is, in JSON")
     listing = commands.add_parser("examples", help="list the photos and paintings that can be named instead of files")
+    listing.add_argument("--fetch", action="store_true", help="get the missing paintings from Wikimedia Commons")
     listing.set_defaults(command=list_examples)
     return parser
 
@@ -380,16 +381,27 @@ def _changed(settings: Settings) -> dict[str, str]:
 # --- examples ---------------------------------------------------------------------------------------------------------
 
 
-def list_examples(_: argparse.Namespace) -> int:
-    """The catalogue as a table."""
+def list_examples(options: argparse.Namespace) -> int:
+    """The catalogue as a table; or the paintings it lacks are fetched, with a line on each."""
     from nst import catalogue
 
+    if options.fetch:
+        here = False
+        try:
+            for is_here, sentence in catalogue.fetch():
+                _print(sentence)
+                here = here or is_here
+        except KeyboardInterrupt:
+            return _tell("Stopped; what has been fetched stays.", STOPPED)
+        return 0 if here else BAD_INPUT
     rows = [("NAME", "TITLE", "ARTIST", "YEAR", "LICENSE")]
     for example in catalogue.examples():
         rows.append((example.name, example.title, example.artist, str(example.year or "?"), example.license))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         _print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if more := catalogue.missing():
+        _print(f"More can be fetched, with `python -m nst examples --fetch`: {', '.join(more)}.")
     return 0
 
 

@@ -40,7 +40,9 @@ class Painter:
         self.settings: Settings | None = None
         self.shapes: list[tuple[int, ...]] = []
 
-    def stylize(self, content, styles, settings, *, resume=None, more_steps=0, checkpoints=False) -> Iterator[SimpleNamespace]:
+    def stylize(
+        self, content, styles, settings, *, resume=None, more_steps=0, checkpoints=False
+    ) -> Iterator[SimpleNamespace]:
         self.settings = settings
         self.shapes.append(content.shape[1:3])
         try:

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -15,8 +16,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nst import catalogue, images
-from nst.catalogue import CatalogueError
+from nst import catalogue, images, sharing
+from nst.__main__ import main
+from nst.catalogue import CatalogueError, Original
 
 
 def jpeg(width: int, height: int) -> bytes:
@@ -218,6 +220,116 @@ def test_where_the_cache_is(tmp_path, monkeypatch):
     assert catalogue._cache() == tmp_path / ".cache" / "nst"
 
 
+# --- paintings that are fetched by name -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fetching(server, monkeypatch):
+    """The server has The Scream, too, in the proportions of the other; there is nothing else to fetch."""
+    entries = [entry for entry in catalogue._CATALOGUE["examples"] if "file" in entry or entry["name"] == "scream"]
+    monkeypatch.setitem(catalogue._CATALOGUE, "examples", entries)
+    monkeypatch.setitem(entries[-1]["original"], "url", f"http://127.0.0.1:{server.server_port}/scream.jpg?width=1280")
+    monkeypatch.setitem(entries[-1]["original"], "proportions", 1.26)
+    return server
+
+
+def test_what_is_fetched_is_an_example_from_then_on(fetching, tmp_path):
+    assert catalogue.missing() == ("scream",)
+    with pytest.raises(CatalogueError, match=r"scream is not here yet; `python -m nst examples --fetch` gets it"):
+        catalogue.picture("scream")
+    assert "scream" not in {example.name for example in catalogue.examples()}
+    assert not fetching.agents  # nobody has asked for it
+    for word in ("has been fetched (public domain, https://commons.wikimedia.org/", "is already here."):
+        told = list(catalogue.fetch())
+        assert [here for here, _ in told] == [True, True]
+        assert told[1][1].startswith(f"scream: The Scream by Edvard Munch {word}")
+    assert len(fetching.agents) == 2
+    assert catalogue.missing() == ()
+    assert catalogue.find("scream") in catalogue.examples()
+    path, note = catalogue.picture("scream")
+    assert path == tmp_path / "cache" / "scream.jpg"
+    assert note == "The Scream, Edvard Munch (public domain)."
+    (tmp_path / "cache" / "starry-night.jpg").unlink()  # on this server it is the same file
+    assert catalogue.recognize(path) == "scream"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="the photos come with gradio")
+def test_pairs_appear_with_their_paintings(fetching):
+    before = sharing.installed_pairs()
+    assert "scream" not in {pair.style for pair in before}
+    assert all(here for here, _ in catalogue.fetch())
+    assert {pair.style for pair in sharing.installed_pairs()} - {pair.style for pair in before} == {"scream"}
+
+
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        ("missing", "127.0.0.1:.* answered 404 Not Found"),
+        ("page", "what came is not this painting; perhaps your network wants you to log in first"),
+        ("square", "what came is not this painting"),
+        ("cut", "what came is not this painting"),
+        ("endless", "it is larger than 10 MB"),
+        ("trickling", "it takes longer than 0.2 seconds"),
+        ("silent", "127.0.0.1:.* could not be reached or broke off "),
+    ],
+)
+def test_why_a_painting_could_not_be_had(fetching, monkeypatch, answer, reason):
+    monkeypatch.setattr(catalogue, "MAX_SECONDS", 0.2 if answer == "trickling" else 60)
+    monkeypatch.setattr(catalogue, "TIMEOUT", 0.2 if answer == "silent" else 10)
+    fetching.answer = answer
+    told = list(catalogue.fetch())
+    assert [here for here, _ in told] == [False, False]
+    assert re.match(f"scream: The Scream by Edvard Munch could not be had: {reason}", told[1][1])
+    assert catalogue.missing() == ("scream",)
+
+
+def test_a_cache_that_cannot_keep_a_painting(fetching, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NST_CACHE", str(tmp_path / "file" / "cache"))
+    assert "it cannot be kept in" in next(catalogue.fetch())[1]
+
+
+def test_the_command_that_fetches(fetching, monkeypatch, capsys):
+    monkeypatch.setenv("NST_OFFLINE", "1")
+    assert main(["examples", "--fetch"]) == 2
+    assert capsys.readouterr().out.count("could not be had: NST_OFFLINE forbids fetching it.\n") == 2
+    assert not fetching.agents
+    assert main(["examples"]) == 0
+    assert capsys.readouterr().out.endswith("with `python -m nst examples --fetch`: scream.\n")
+    monkeypatch.delenv("NST_OFFLINE")
+    assert main(["examples", "--fetch"]) == 0
+    assert capsys.readouterr().out.count("has been fetched") == 2
+    monkeypatch.setenv("NST_OFFLINE", "1")
+    assert main(["examples", "--fetch"]) == 0
+    assert capsys.readouterr().out.count("is already here") == 2
+    assert main(["examples"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("scream ")
+
+
+def test_what_was_fetched_before_ctrl_c_stays(fetching, monkeypatch, capsys):
+    download = catalogue._download
+
+    def interrupted(original, path):
+        if original.title == "The Scream":
+            raise KeyboardInterrupt
+        download(original, path)
+
+    monkeypatch.setattr(catalogue, "_download", interrupted)
+    assert main(["examples", "--fetch"]) == 130
+    assert capsys.readouterr().err == "nst: Stopped; what has been fetched stays.\n"
+    assert "real painting (" in catalogue.picture("starry-night")[1]
+
+
+def test_every_original_says_where_it_is_and_how_wide():
+    for entry in catalogue._CATALOGUE["examples"]:
+        if "original" in entry:
+            original = Original(**entry["original"])
+            name = original.source.removeprefix("https://commons.wikimedia.org/wiki/File:")
+            assert original.url == f"https://commons.wikimedia.org/wiki/Special:FilePath/{name}?width=1280"
+            assert 0.5 < original.proportions < 2
+            assert original.license == "public domain"
+
+
 # --- the list ---------------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +368,7 @@ def test_without_gradio_or_its_photos_the_rest_remains(gradio, tmp_path, monkeyp
         spec = ModuleSpec("gradio", None, is_package=True)
         spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
     assert [example.name for example in catalogue.examples()] == PAINTINGS
     with pytest.raises(CatalogueError, match="The example tower is a part of gradio, which is not installed"):
         catalogue.picture("tower")
@@ -266,8 +379,31 @@ def test_the_first_pair_is_the_starry_night():
     assert (first.name, first.content, first.style) == ("starry-night", "tower", "starry-night")
     names = {entry["name"] for entry in catalogue._CATALOGUE["examples"]}
     assert {name for pair in catalogue.PAIRS for name in (pair.content, pair.style)} <= names
-    assert len({pair.name for pair in catalogue.PAIRS}) == len(catalogue.PAIRS) >= 6
-    assert {pair.style for pair in catalogue.PAIRS} == set(PAINTINGS)
+    assert len({pair.name for pair in catalogue.PAIRS}) == len(catalogue.PAIRS)
+    assert {"tower", "cheetah", "lion"} | {pair.style for pair in catalogue.PAIRS} == names
+
+
+def test_every_pair_of_ours_has_a_thumbnail():
+    ours = [pair for pair in catalogue.PAIRS if pair.style in PAINTINGS]
+    assert len(ours) >= 6
+    assert {path.stem for path in (catalogue.FOLDER / "painted").iterdir()} == {pair.name for pair in ours}
+    for pair in catalogue.PAIRS:
+        assert (pair.thumbnail is not None) == (pair in ours)
+    for path in (pair.thumbnail for pair in ours):
+        assert path is not None and path.stat().st_size <= 35_000
+        with Image.open(path) as picture:
+            assert (picture.format, max(picture.size)) == ("JPEG", 360)
+
+
+def test_credits_are_short_and_full():
+    pairs = {pair.name: pair for pair in catalogue.PAIRS}
+    assert pairs["starry-night"].credit == "after Vincent van Gogh · MIT"
+    assert pairs["scream-tower"].credit == "Edvard Munch · public domain"  # whether it is here or not
+    assert pairs["scream-tower"].full_credit == (
+        "Photo: The Eiffel Tower at dusk, unknown photographer (Apache-2.0, as a part of Gradio). "
+        "Painting: The Scream, Edvard Munch, 1893 (public domain)."
+    )
+    assert max(len(pair.credit) for pair in catalogue.PAIRS) <= 40
 
 
 def test_a_file_is_recognized_by_its_bytes(server, tmp_path):
@@ -286,7 +422,7 @@ def test_unknown_names():
         CatalogueError, match=r"'towr' is neither .* cheetah, lion, starry-night, .*; did you mean tower\?"
     ):
         catalogue.find("towr")
-    with pytest.raises(CatalogueError, match=r"the examples are .*starry-night, .*wave\.$"):
+    with pytest.raises(CatalogueError, match=r"the examples are .*starry-night, .*kiss\.$"):
         catalogue.picture("")
 
 
