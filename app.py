@@ -23,12 +23,14 @@ os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else pandas sum
 import gradio as gr
 
 from nst import catalogue, display, images, looks, sharing
+from nst.display import trouble
 from nst.finishing import Finishing
 from nst.sharing import PARAMETERS
-from nst.studio import STEERABLE, Studio
+from nst.studio import CROWD_SIZE, STEERABLE, Studio
 from page.components import Download, LiveImage, Overlay, Upload, data_url
 from page.handlers import (
     CONTROLS,
+    CROWD,
     DEFAULTS,
     INVITATION,
     KNOBS,
@@ -70,9 +72,9 @@ def build(studio: Studio) -> gr.Blocks:
     desk = Desk(studio)
     with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HEADER)
+        cards = _gallery()
         with gr.Row(elem_id="page"):
             with gr.Column(elem_id="inputs", scale=4, min_width=300):
-                cards = _gallery()
                 with gr.Column(elem_id="own"):
                     with gr.Row(elem_id="pictures"):
                         content = _upload("Your photo", "Drop a photo here", "content")
@@ -110,7 +112,6 @@ def build(studio: Studio) -> gr.Blocks:
                         picture_share = gr.Button("Share picture", elem_id="share-picture")
                         share = gr.Button("Copy link", elem_id="share")
                     address = gr.HTML(label="Link", elem_id="address")
-                    deep_link = gr.DeepLinkButton("Copy a link to this result", "Link copied", visible=False, icon=None)
                     with gr.Accordion("Finishing touches", open=False, elem_id="touches"):
                         touches = _touches()
                     with gr.Accordion("Time-lapse", open=False, elem_id="film") as film:
@@ -125,7 +126,8 @@ def build(studio: Studio) -> gr.Blocks:
         private: dict[str, Any] = {"api_visibility": "private"}
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | private
         setup = [*Setup(content, style, credit, note, repeated, go), *knobs.values(), *touches.values()]
-        page.load(arrive, None, setup, **at_once)
+        views = list(View(picture, sentence, numbers, wipe, download, canvas, after, film, more, paint, stop, leave))
+        page.load(arrive, None, views + setup, **at_once)
         page.load(None, js="() => nst.announce()", **private)
         page.unload(desk.gone)
         for event in (page.load, knobs["network"].change):
@@ -139,32 +141,31 @@ def build(studio: Studio) -> gr.Blocks:
 
         waits: dict[str, Any] = {"outputs": [sentence, paint, leave, clock]} | at_once
         started = [paint.click, more.click, go.change, following.change]
-        # In the browser alone, at once: whoever waits is told so.
-        gr.on(started, None, None, [sentence, address], js=f"() => nst.begin('{WAITING}')", **private)
-        gr.on(started, desk.join, None, **waits)
+        gr.on(started, None, None, [sentence, address], js=f"() => nst.begin('{WAITING}')", **private)  # at once
         painter: dict[str, Any] = {
-            "outputs": list(
-                View(picture, sentence, numbers, wipe, download, canvas, after, film, more, paint, stop, leave)
-            ),
+            "outputs": views,
             "concurrency_id": "painter",
             "concurrency_limit": 1,  # two at once would each take twice as long
             "show_progress_on": picture,
+            "trigger_mode": "multiple",  # else what takes the place of a cancelled run would be dropped
         }
+        inputs = [content, style, *knobs.values()]
+        painting = gr.on([paint.click, go.change], desk.join, None, **waits)
+        going_on, follows = more.click(desk.join, None, **waits), following.change(desk.join, None, **waits)
+        for joined in (painting, going_on, follows):
+            joined.failure(None, None, sentence, js=f"() => `{trouble(CROWD)}`", **private)
         runs = [
-            gr.on([paint.click, go.change], desk.paint, [content, style, *knobs.values()], api_name="paint", **painter),
-            more.click(desk.go_on, None, **painter, **private),
-            following.change(desk.follow, None, **painter, **private),
+            painting.success(desk.paint, inputs, api_name="paint", **painter),
+            going_on.success(desk.go_on, None, **painter, **private),
+            follows.success(desk.follow, None, **painter, **private),
         ]
         for pair, card in cards:
             card.click(partial(choose, pair), None, setup, cancels=runs, **at_once)
-
         clock.tick(desk.wait, None, **waits)
         leave.click(desk.leave, None, cancels=runs, **waits)
         stop.click(desk.stop, **at_once)
-        for run in runs:
-            run.failure(desk.refused, sentence, **waits)
         steerable = [content, style, *(knobs[name] for name in STEERABLE)]
-        pulls = [knobs[name].release for name in STEERABLE]
+        pulls = [partial(knobs[name].input, trigger_mode="always_last") for name in STEERABLE]
         for name, chooser, values in choosers:
             js = f"chosen => ({json.dumps(values)})[chosen]"
             pulls.append(chooser.input(None, chooser, knobs[name], js=js, **private).then)
@@ -184,7 +185,7 @@ def build(studio: Studio) -> gr.Blocks:
             run.then(**finishes)
         film.expand(desk.film, None, [reel, film_download], **at_once)
         picture_share.click(None, None, address, js="() => nst.sharePicture()", **private)
-        asked = share.click(link, [content, style, *knobs.values()], [address, deep_link], **at_once)
+        asked = share.click(link, [content, style, canvas, *knobs.values()], address, **at_once)
         asked.then(None, address, address, js="html => nst.copyLink(html)", **private)
     return page
 
@@ -236,7 +237,7 @@ def _control(name: str) -> Any:
     if name in SLIDERS:
         low, high, step = SLIDERS[name]
         return gr.Slider(low, high, step=step, **words)
-    return gr.Number(minimum=KNOBS[name]["low"], maximum=KNOBS[name]["high"], **words)
+    return gr.Number(**words)  # without bounds: Settings refuses in better words
 
 
 def _touches() -> dict[str, Any]:
@@ -269,7 +270,7 @@ def _pictures_css() -> str:
 def serve(page: gr.Blocks, **options: Any) -> None:
     """Put the page on the network, fit for strangers: bounded uploads and queue, nothing recorded, no stack traces."""
     beside = Path(__file__).parent / "page"
-    page.queue(max_size=16).launch(
+    page.queue(max_size=2 * CROWD_SIZE).launch(
         theme=theme(),
         css=_pictures_css(),
         css_paths=beside / "page.css",

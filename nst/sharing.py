@@ -145,9 +145,10 @@ def to_query(content: str | None, style: str | None, settings: Settings, control
     """
     pair = next((pair for pair in installed_pairs() if (pair.content, pair.style) == (content, style)), None)
     if pair is None:
-        return "", "A link can only show the examples. Send the downloaded PNG: dropped in here, it sets the controls."
+        return "", "A link shows the examples, or a finished picture; this one is not painted yet."
     further = _further(settings, controls)
-    values = {name: _short(getattr(settings, name)) for name in controls}
+    values = {name: getattr(settings, name) for name in controls}
+    values = {name: _short(value) for name, value in values.items() if value != getattr(Settings(), name)}
     left_out = f"The link leaves out {further}; the downloaded PNG does not." if further else ""
     return "?" + urlencode({"pair": pair.name, **values}), left_out
 

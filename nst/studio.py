@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
 KEPT = 12  # visitors whose pictures can be gone on with: each takes up to 60 MB
+CROWD_SIZE = 16  # visitors in line, at most
 MORE_STEPS = 100  # that a finished picture gets to go on
 FOLLOWING_STEPS = 60  # that a picture has left, at least, when it follows a slider
 STEERABLE = ("strength", "style_scale")  # the settings that a picture under way follows
@@ -154,10 +155,13 @@ class Studio:
 
     # Nothing below may block: the page calls it while others are being painted for.
 
-    def join(self, visitor: str) -> None:
-        """Stand in line, at its end, unless the turn has come already."""
+    def join(self, visitor: str) -> bool:
+        """Stand in line, at its end, unless the turn has come already; False if the line is too long for that."""
         if not self.is_busy_for(visitor):
+            if len(self._line) >= CROWD_SIZE:
+                return False
             self._line.append(visitor)
+        return True
 
     def leave(self, visitor: str) -> None:
         """Stand in line no longer."""
@@ -165,18 +169,19 @@ class Studio:
             self._line.remove(visitor)
 
     def place(self, visitor: str) -> tuple[int, float | None] | None:
-        """How many are painted for before this visitor, and the seconds that may take; None for one not in line.
+        """How many wait before this visitor, and the seconds until the turn comes; None for one not in line.
 
-        The seconds are None until a picture has been painted to its end, or if there is nobody before.
+        The seconds are None until a picture has been painted to its end.
         """
-        line, painting = self._line, self._painting
+        line, painting = list(self._line), self._painting
         if visitor not in line:
             return None
         before = line.index(visitor)
-        if painting is None or not self._durations:
-            return before + (painting is not None), None
-        remaining = painting.frame.remaining if painting.frame else mean(self._durations)
-        return before + 1, remaining + before * mean(self._durations)
+        if not self._durations:
+            return before, None
+        typical = mean(self._durations)
+        remaining = 0.0 if painting is None else painting.frame.remaining if painting.frame else typical
+        return before, remaining + before * typical
 
     def is_busy_for(self, visitor: str) -> bool:
         """Whether this visitor's picture is being painted, or waits for its turn."""

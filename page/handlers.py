@@ -6,6 +6,7 @@ What is painted is the studio's business, what is told of it that of `nst.displa
 import html
 import inspect
 import logging
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import gradio as gr
 import numpy as np
@@ -37,9 +39,10 @@ LOOKING = "Looking at both pictures …"
 CROWD = "Too many visitors are waiting already; please come back in a few minutes."
 FAULT = "The painting broke off through a fault of ours; a smaller size may work."
 GONE = "This picture is no longer kept here; please paint it again."
+LINKED = ("picture", "photo", "painting")  # what a link to a visitor's own result names, in a Canvas's order
 LINK_LIMITS = (
-    "A link to your own pictures lasts until this page is restarted, a day at most, and whoever has it sees your photo, "
-    "too. The downloaded picture keeps everything: dropped in here, it brings back the settings."
+    "The link lasts until this page is restarted, a day at most, and whoever has it sees your photo, too. The "
+    "downloaded picture keeps for good: dropped in here, it brings back its settings."
 )
 
 # What a visitor can set, with a word and a line for each; programs can give the other settings as well.
@@ -55,6 +58,8 @@ CONTROLS = {
     "detail": ("Photo's detail", "How much of the photo's fine detail comes back while the picture grows."),
 }
 
+Canvas = tuple[str, str, str]  # paths of the picture as it was painted, of the photo, and of the painting
+
 log = logging.getLogger(__name__)
 
 
@@ -66,7 +71,7 @@ class View(NamedTuple):
     numbers: Any = gr.skip()
     wipe: Any = gr.skip()  # the photo, to be drawn over the picture
     download: Any = gr.skip()
-    canvas: Any = gr.skip()  # what finishing needs: the picture as painted, and the photo
+    canvas: Any = gr.skip()  # a Canvas, or None while there is no finished picture
     after: Any = gr.skip()  # the block with what can be done with a finished picture
     film: Any = gr.skip()  # the block with the time-lapse
     more: Any = gr.skip()
@@ -106,7 +111,7 @@ class Desk:
         except ValueError as error:
             self.studio.leave(_visitor(request))
             yield View(sentence=trouble(str(error)), **_buttons("idle"))
-            raise gr.Error(str(error), duration=6, print_exception=False) from error
+            raise gr.Error(str(error), visible=False, print_exception=False) from error
         yield from self._views(_visitor(request), run)
 
     def go_on(self, request: gr.Request) -> Iterator[View]:
@@ -152,25 +157,14 @@ class Desk:
                     problem = str(error)
             yield last._replace(sentence=trouble(problem)) if problem else last
         if problem:
-            raise gr.Error(problem, duration=6, print_exception=False)
+            raise gr.Error(problem, visible=False, print_exception=False)
 
     def _finished(self, run: Run, folder: Path) -> View:
         path = folder / display.file_name(run.content, run.style)
         run.save(path)
-        height, width = run.shape
-        photo = images.rescale(images.to_uint8(images.load(run.content or "", longest_side=max(run.shape))), *run.shape)
-        return View(
-            picture=path,
-            sentence=display.ending(run.frame, run.shape),
-            numbers=display.numbers(run.frame, run.history),
-            wipe=display.wipe(data_url(images.encode_jpeg(photo)), width, height),
-            download=_offer(path),
-            canvas=(_kept(path), run.content),
-            after=gr.update(visible=True),
-            film=gr.update(open=False),
-            more=gr.update(visible=True),
-            **_buttons("idle"),
-        )
+        told = {"sentence": display.ending(run.frame, run.shape), "numbers": display.numbers(run.frame, run.history)}
+        shown = _shown(path, (_kept(path), run.content or "", run.style or ""), run.shape)
+        return shown._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
 
     def film(self, request: gr.Request) -> tuple[Any, Any]:
         """The time-lapse of the visitor's picture, and its file."""
@@ -186,8 +180,9 @@ class Desk:
     # The following are answered at once, outside the queue.
 
     def join(self, request: gr.Request) -> tuple[Any, ...]:
-        """Stand in line; what `wait` gives."""
-        self.studio.join(_visitor(request))
+        """Stand in line; what `wait` gives.  The page says why if that fails."""
+        if not self.studio.join(_visitor(request)):
+            raise gr.Error(CROWD, visible=False, print_exception=False)
         return self.wait(request)
 
     def wait(self, request: gr.Request) -> tuple[Any, ...]:
@@ -201,12 +196,6 @@ class Desk:
         """Stand in line no longer; Gradio's queue is left by the event's `cancels`."""
         self.studio.leave(_visitor(request))
         return INVITATION, gr.update(visible=True), gr.update(visible=False), gr.update(active=False)
-
-    def refused(self, request: gr.Request, sentence: str) -> tuple[Any, ...]:
-        """There was no place in the queue, or the painting failed and has said why."""
-        self.studio.leave(_visitor(request))
-        shown = sentence if "trouble" in sentence else trouble(CROWD)
-        return shown, gr.update(visible=True), gr.update(visible=False), gr.update(active=False)
 
     def stop(self, request: gr.Request) -> None:
         """Let this visitor's painter end after the step it is at, with a finished picture."""
@@ -263,11 +252,23 @@ Desk.paint.__doc__ = _manual()
 Desk.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
 
 
-def finish(canvas: tuple[str, str] | None, *percents: float) -> tuple[Any, Any, Any]:
+def _shown(path: Path, canvas: Canvas, shape: tuple[int, int]) -> View:
+    """A finished picture, height x width, with all that can be done with it."""
+    photo = images.to_uint8(images.load(canvas[1], longest_side=max(shape)))
+    return View(
+        picture=path,
+        wipe=display.wipe(data_url(images.encode_jpeg(images.rescale(photo, *shape))), *shape[::-1]),
+        download=_offer(path),
+        canvas=canvas,
+        after=gr.update(visible=True),
+    )
+
+
+def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
     """The picture, the download and the sentence after finishing touches to the picture as it was painted."""
     if canvas is None:
         return gr.skip(), gr.skip(), gr.skip()
-    painted, content = canvas
+    painted, content, _ = canvas
     try:
         touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
         if not touches:
@@ -330,8 +331,8 @@ def look_into(path: str | None, repeated: str | None) -> tuple[Any, ...]:
 def arrive(request: gr.Request) -> tuple[Any, ...]:
     """What a link asks for, when the page is opened with it; else The Starry Night, for a photo yet to come."""
     query = dict(request.query_params)
-    if "deep_link" in query:  # Gradio has brought back everything by itself
-        return *Setup(), *(gr.skip() for _ in PARAMETERS + TOUCHES)
+    if "picture" in query:
+        return _arrive_at(query)
     link = sharing.from_query(query, CONTROLS)
     if link.pair:
         setup = Setup(*_pictures(link.pair.content, link.pair.style))
@@ -339,20 +340,43 @@ def arrive(request: gr.Request) -> tuple[Any, ...]:
         path, credit = catalogue.picture("starry-night", fetch=False)
         setup = Setup(style=_kept(path), credit=html.escape(credit))
     setup = setup._replace(note=told(link.sentence)) if link.sentence else setup
-    return *setup, *(link.given.get(name, gr.skip()) for name in PARAMETERS), *(gr.skip() for _ in TOUCHES)
+    return *View(), *setup, *(link.given.get(name, gr.skip()) for name in PARAMETERS), *(gr.skip() for _ in TOUCHES)
 
 
-def link(content: str | None, style: str | None, *values: Any) -> tuple[str, Any]:
-    """HTML that app.js makes a link of, or says why there is none; and whether to offer the link that is Gradio's."""
+def _arrive_at(query: dict[str, str]) -> tuple[Any, ...]:
+    """A visitor's own result."""
+    unchanged = [gr.skip() for _ in PARAMETERS + TOUCHES]
+    try:
+        canvas = tuple(_kept_as(query.get(name, "")) for name in LINKED)
+        made = recipe.read(canvas[0])
+        if made is None:
+            raise ValueError("Only pictures of this page are linked to.")
+        shown = _shown(Path(canvas[0]), canvas, made.size[::-1])
+    except ValueError:
+        return *View(), *Setup(note=trouble(GONE)), *unchanged
+    settings = sharing.from_recipe(made, CONTROLS).settings
+    return *shown, *Setup(*canvas[1:], repeated=made.text), *values_of(settings).values(), *unchanged[len(PARAMETERS) :]
+
+
+def link(content: str | None, style: str | None, canvas: Canvas | None, *values: Any) -> str:
+    """HTML that page.js makes a link of, or says why there is none."""
     photo, painting = (catalogue.recognize(path or "") for path in (content, style))
     try:
         settings = Settings(**dict(zip(PARAMETERS, values)))
         query, sentence = sharing.to_query(photo, painting, settings, CONTROLS)
     except ValueError as error:
-        return trouble(str(error)), gr.update(visible=False)
-    if not query:
-        return told(LINK_LIMITS), gr.update(visible=True)
-    return f'<i data-query="{html.escape(query)}"></i>{told(sentence)}', gr.update(visible=False)
+        return trouble(str(error))
+    if not query and canvas:  # the files' names in Gradio's folder are hashes, and nobody can guess them
+        query, sentence = "?" + urlencode(dict(zip(LINKED, (Path(path).parent.name for path in canvas)))), LINK_LIMITS
+    return f'<i data-query="{html.escape(query)}"></i>{told(sentence)}' if query else told(sentence)
+
+
+def _kept_as(key: str) -> str:
+    """The file that `_kept`, or an upload, has kept under this name."""
+    files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
+    for file in files:
+        return str(file)
+    raise ImageError(GONE)
 
 
 def values_of(settings: Settings) -> dict[str, Any]:

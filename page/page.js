@@ -3,8 +3,15 @@
 
 window.nst = {
   // What changes by itself is read aloud only if it says so; the numbers change too often for that.
-  announce: () => ["sentence", "note", "address"].forEach(id =>
-    document.getElementById(id).setAttribute("aria-live", "polite")),
+  announce() {
+    const mark = () => {
+      for (const id of ["sentence", "note", "address"])
+        document.getElementById(id)?.setAttribute("aria-live", "polite");
+      document.querySelector("#picture .empty")?.setAttribute("role", "img");  // Gradio gives it but a label
+    };
+    new MutationObserver(mark).observe(document.getElementById("result"), {childList: true, subtree: true});
+    mark();
+  },
 
   // On a phone the picture is below the button that starts it.
   begin(sentence) {
@@ -31,10 +38,10 @@ window.nst = {
 
   // The picture itself, to another program of the phone; where there is no such thing, to the clipboard.
   async sharePicture() {
-    const link = document.querySelector("#download a, a#download");
+    const {src} = document.querySelector("#picture img");
     try {
-      const blob = await (await fetch(link.href)).blob();
-      const file = new File([blob], link.download || "picture.png", {type: "image/png"});
+      const blob = await (await fetch(src)).blob();
+      const file = new File([blob], decodeURIComponent(src.split("/").pop()), {type: "image/png"});
       if (navigator.canShare?.({files: [file]})) {
         await navigator.share({files: [file], title: document.title});
         return "";

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
@@ -16,7 +17,7 @@ from nst import catalogue, finishing, images, recipe
 from nst.finishing import Finishing
 from nst.settings import Settings
 from nst.sharing import PARAMETERS
-from nst.studio import MORE_STEPS, Studio
+from nst.studio import CROWD_SIZE, MORE_STEPS, Studio
 from page import handlers
 from page.handlers import TOUCHES, Desk, Setup, View
 
@@ -225,9 +226,17 @@ def test_whoever_waits_is_told_how_many_come_before(photo, painting):
     sentence, paint, leave, clock = page.leave(OTHER)
     assert sentence == handlers.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
     assert "You are next" in page.wait(last)[0]
-    assert handlers.CROWD in page.refused(last, handlers.LOOKING)[0]
-    assert page.wait(last)[0] == SKIP
-    assert page.refused(last, '<span class="trouble">Why.</span>')[0] == '<span class="trouble">Why.</span>'
+
+
+def test_a_crowd_is_told_so_and_does_not_wait():
+    page = desk(Painter())
+    for number in range(CROWD_SIZE):
+        page.join(SimpleNamespace(session_hash=str(number)))
+    with pytest.raises(gr.Error, match="Too many visitors"):
+        page.join(VISITOR)
+    assert page.wait(VISITOR)[0] == SKIP
+    page.leave(SimpleNamespace(session_hash="0"))
+    assert "15 people are before you" in page.join(VISITOR)[0]
 
 
 # --- What goes in -----------------------------------------------------------------------------------------------------
@@ -254,7 +263,7 @@ def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
 
 def test_the_page_opens_with_the_starry_night_in_its_place():
     def arrive(**query: str) -> Setup:
-        return setup(handlers.arrive(SimpleNamespace(query_params=query)))
+        return setup(handlers.arrive(SimpleNamespace(query_params=query))[len(View._fields) :])
 
     ours = catalogue.find("starry-night").path.read_bytes()
     opened = arrive()
@@ -262,17 +271,32 @@ def test_the_page_opens_with_the_starry_night_in_its_place():
     assert "van Gogh" in opened.credit and opened.note == SKIP
     linked = arrive(pair="wave-lion")
     assert Path(linked.content).name == "lion.jpg" and "A lion cut in wood" in linked.note
-    assert arrive(deep_link="abc") == Setup()  # Gradio restores everything, the painting, too
 
 
-def test_a_link_carries_the_examples_and_nothing_else(photo, painting):
+def test_a_link_to_the_examples_carries_the_settings():
     pair = catalogue.PAIRS[0]
     own = [str(catalogue.find(name).path) for name in (pair.content, pair.style)]
-    html, deep_link = handlers.link(*own, *values(strength=70, seed=7))
-    assert "pair=starry-night" in html and "strength=70" in html and "seed=7" in html and not deep_link["visible"]
-    html, deep_link = handlers.link(photo, painting, *values())
-    assert "whoever has it sees your photo" in html and deep_link["visible"]
-    assert "size: None should be" in handlers.link(photo, painting, None)[0]
+    html = handlers.link(*own, None, *values(size=512, strength=70, seed=7))
+    assert 'data-query="?pair=starry-night&amp;strength=70&amp;seed=7"' in html
+    assert "size: None should be" in handlers.link(*own, None, None)
+
+
+def test_a_link_to_the_visitors_own_result(photo, painting):
+    content, style = (handlers._kept(Path(path)) for path in (photo, painting))  # as uploads are
+    assert "not painted yet" in handlers.link(content, style, None, *values())
+    *_, view = paint(Painter(steps=6).released(), content, style, strength=70)
+    sentence = handlers.link(content, style, view.canvas, *values())
+    assert handlers.LINK_LIMITS.partition(",")[0] in sentence
+    query = dict(parse_qsl(sentence.partition('"?')[2].partition('"')[0].replace("&amp;", "&")))
+    given = handlers.arrive(SimpleNamespace(query_params=query))
+    opened, asked = View(*given[: len(View._fields)]), setup(given[len(View._fields) :])
+    assert (asked.content, asked.style, str(opened.picture)) == (content, style, view.canvas[0])
+    assert opened.canvas == view.canvas and "data:image/jpeg" in opened.wipe and opened.after["visible"]
+    assert after_setup(given[len(View._fields) :])["strength"] == 70
+    for wrong in ({"picture": "../../etc"}, query | {"picture": "0" * 64}, query | {"picture": query["photo"]}):
+        given = handlers.arrive(SimpleNamespace(query_params=wrong))
+        assert handlers.GONE in setup(given[len(View._fields) :]).note
+        assert View(*given[: len(View._fields)]) == View()
 
 
 def test_every_parameter_is_told_to_programs():
@@ -283,7 +307,7 @@ def test_every_parameter_is_told_to_programs():
 # --- Finishing --------------------------------------------------------------------------------------------------------
 
 
-def canvas_of(photo: str, painting: str) -> tuple[tuple[str, str], np.ndarray]:
+def canvas_of(photo: str, painting: str) -> tuple[handlers.Canvas, np.ndarray]:
     """A painted picture to finish, and its pixels."""
     view = list(paint(Painter(steps=6).released(), photo, painting))[-1]
     return view.canvas, images.to_uint8(images.load(view.canvas[0]))
@@ -306,4 +330,4 @@ def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
 
 def test_finishing_without_a_picture(photo, painting):
     assert all(value == SKIP for value in handlers.finish(None, 50, 0, 0))
-    assert handlers.GONE in handlers.finish(("/gone/away.png", photo), 50, 0, 0)[2]
+    assert handlers.GONE in handlers.finish(("/gone/away.png", photo, painting), 50, 0, 0)[2]

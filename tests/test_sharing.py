@@ -118,7 +118,7 @@ def test_a_link_says_what_it_leaves_out():
 def test_a_link_cannot_carry_pictures(names):
     query, sentence = sharing.to_query(*names, Settings(), CONTROLS)
     assert query == ""
-    assert "Send the downloaded PNG" in sentence
+    assert "not painted yet" in sentence
 
 
 def test_no_link_no_words():
