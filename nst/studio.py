@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nst import catalogue, images, recipe, sharing
-from nst.display import History
+from nst.curves import History
 from nst.images import ImageError
 from nst.settings import Settings
 from nst.timelapse import Film
@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """One visitor's picture: what it is painted from, how far it is, and all that it takes to go on."""
+    """One visitor's picture: what it is painted from, how far it is, and all that it takes to go on.
+
+    `steer` and `stop` are for any thread, the rest is for the one that paints.
+    """
 
     def __init__(self, content: str | None, style: str | None, settings: Settings):
         """`content` and `style` are the paths of pictures at which nobody has looked yet."""
@@ -43,24 +46,25 @@ class Run:
         self.shape = (0, 0)  # height, width of the finished picture
         self.frame: Frame | None = None  # the latest
         self.film, self.history = Film(frames=120), History()
-        self.stop = threading.Event()  # ends it after the step it is at
+        self.stop = threading.Event()  # ends it at the next frame
+        self._asked: dict[str, Any] = {}  # by `steer`; `settings` are those that `frame` was painted with
         self._steered = False
         self._used: list[recipe.Ingredient] = []
         self._network: Network | None = None
 
     def steer(self, settings: Mapping[str, Any]) -> bool:
-        """Take over those of the STEERABLE settings that have changed, at the next frame; whether there are any.
+        """Take over the STEERABLE ones of these settings at the next frame; whether they are others than now.
 
         Raises:
             ValueError: one of them is not good.
         """
-        wanted = replace(self.settings, **{name: settings[name] for name in STEERABLE})
+        now, asked = self.settings, {name: settings[name] for name in STEERABLE}
+        wanted = replace(now, **asked)
         sharing.check(wanted)
-        changed = wanted != self.settings
-        self.settings, self._steered = wanted, self._steered or changed
-        return changed
+        self._asked = asked
+        return wanted != now
 
-    def frames(self, load: "Callable[[Settings], StyleTransfer]", at_least: int = 0) -> "Iterator[Frame]":
+    def frames(self, load: "Callable[[Settings], StyleTransfer]", at_least: int = 0) -> "Generator[Frame, None, None]":
         """Begin, or go on where it was left: the last frame has the asked size, unless it is stopped.
 
         Args:
@@ -70,18 +74,18 @@ class Run:
         Raises:
             ValueError: a picture or a setting is not good; one sentence for the visitor.
         """
+        self.stop.clear()
         sharing.check(self.settings)
         photo = _load_picture(self.content, "photo", self.settings.size)
-        painting = self._load_painting()
         self.shape = images.fit(photo.shape[1], photo.shape[2], self.settings.size)
-        self._used = [_ingredient(self.content, photo), _ingredient(self.style, painting)]
-        engine = load(self.settings)
-        self._network = engine.network
-        self.stop.clear()
+        engine = None
         while True:
-            more_steps = self._lengthened(at_least)
-            settings, resume = self.settings, self.frame and self.frame.checkpoint
-            going_on = {"resume": resume, "more_steps": more_steps, "checkpoints": True}
+            settings = self._wanted
+            painting = _load_picture(self.style, "painting", round(settings.size * settings.style_scale))
+            engine = engine or load(settings)
+            going_on = self._begin(settings, at_least)
+            self._used = [_ingredient(self.content, photo), _ingredient(self.style, painting)]
+            self._network = engine.network
             with contextlib.closing(engine.stylize(photo, [painting], settings, **going_on)) as frames:
                 for frame in frames:
                     self.frame = frame
@@ -90,11 +94,11 @@ class Run:
                     yield frame
                     if self.stop.is_set():
                         return
-                    if self.settings != settings:
+                    if self._wanted != self.settings:
                         break
                 else:
                     return
-            at_least, painting = FOLLOWING_STEPS, self._load_painting()
+            at_least = 0
 
     def save(self, path: Path) -> None:
         """Write the picture as it is now at the asked size, with its recipe.
@@ -107,19 +111,22 @@ class Run:
         made = recipe.describe(self.settings, self._network, self._used, self.frame, pixels, steered=self._steered)
         images.save(pixels, path, texts=made.texts)
 
-    def _load_painting(self) -> np.ndarray:
-        return _load_picture(self.style, "painting", round(self.settings.size * self.settings.style_scale))
+    @property
+    def _wanted(self) -> Settings:
+        return replace(self.settings, **self._asked)
 
-    def _lengthened(self, at_least: int) -> int:
-        """How many steps the last scale lacks; they are counted as asked for, so that the recipe tells the truth."""
-        missing = at_least - (self.frame.steps - self.frame.step) if self.frame else 0
-        if missing <= 0:
-            return 0
-        *before, (_, last) = self.settings.scales()
-        steps = (*(steps for _, steps in before), last + missing)
-        self.settings = replace(self.settings, steps=steps)
-        sharing.check(self.settings)
-        return missing
+    def _begin(self, settings: Settings, at_least: int) -> dict[str, Any]:
+        """What `stylize` needs to go on with these settings; steps beyond theirs are counted as asked for."""
+        more_steps, steered = 0, self.frame is not None and settings != self.settings
+        if self.frame:
+            wanted = max(at_least, FOLLOWING_STEPS if steered else 0)
+            more_steps = max(0, wanted - (self.frame.steps - self.frame.step))
+        *before, last = (steps for _, steps in settings.scales())
+        # The recipe is to tell the truth, also of the picture there is, if this one is refused.
+        lengthened = replace(settings, steps=(*before, last + more_steps)) if more_steps else settings
+        sharing.check(lengthened)
+        self.settings, self._steered = lengthened, self._steered or steered
+        return {"resume": self.frame and self.frame.checkpoint, "more_steps": more_steps, "checkpoints": True}
 
 
 class Studio:
@@ -128,21 +135,34 @@ class Studio:
     def __init__(self, load: "Callable[[Settings], StyleTransfer] | None" = None):
         """`load` makes the engine; a test gives one of its own."""
         self._load = load or _load
-        self._engines: dict[tuple[str, ...], StyleTransfer] = {}
+        self._asked: dict[tuple[str, ...], tuple[StyleTransfer, str]] = {}  # by what the settings ask for
+        self._engines: dict[tuple[str, ...], StyleTransfer] = {}  # by what that came to
         self._loading = threading.Lock()
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._line: list[str] = []
-        self._painting: Run | None = None
-        self._durations: deque[float] = deque(maxlen=8)
+        self._turn: tuple[str, Run] | None = None  # who is painted for
+        self._durations: deque[float] = deque(maxlen=8)  # of turns, in seconds
+        self._lock = threading.RLock()  # of the four above; held for a moment only
 
     def engine(self, settings: Settings) -> "StyleTransfer":
         """The engine for these settings; the first call for a network takes seconds, with a download a minute."""
-        key = (settings.network, settings.weights, settings.pooling, settings.precision)
-        if key not in self._engines:  # asked outside the lock too: a download must not keep the others waiting
+        return self._engine(settings)[0]
+
+    def reason(self, settings: Settings) -> str:
+        """A sentence on why that engine has the network it has; takes as long as `engine`."""
+        return self._engine(settings)[1]
+
+    def _engine(self, settings: Settings) -> "tuple[StyleTransfer, str]":
+        asked = (settings.network, settings.weights, settings.pooling, settings.precision)
+        if asked not in self._asked:  # looked up outside the lock too: a download must not keep the others waiting
             with self._loading:
-                if key not in self._engines:
-                    self._engines[key] = self._load(settings)
-        return self._engines[key]
+                if asked not in self._asked:
+                    engine = self._load(settings)
+                    network = engine.network
+                    same = (network.name, network.weights_hash, network.precision, settings.pooling)
+                    # What "auto" comes to may be there by its name: it is not compiled once more.
+                    self._asked[asked] = self._engines.setdefault(same, engine), network.reason
+        return self._asked[asked]
 
     def warm(self) -> None:
         """Load and compile before the first visitor comes."""
@@ -152,35 +172,40 @@ class Studio:
             for _ in self.engine(settings).stylize(grey, [grey], settings):
                 pass
 
-    # Nothing below may block: the page calls it while others are being painted for.
+    # Nothing below may block, nor may closing the iterator: the page does it while others are being painted for.
 
     def join(self, visitor: str) -> None:
         """Stand in line, at its end, unless the turn has come already."""
-        if not self.is_busy_for(visitor):
-            self._line.append(visitor)
+        with self._lock:
+            if not self.is_busy_for(visitor):
+                self._line.append(visitor)
 
     def leave(self, visitor: str) -> None:
         """Stand in line no longer."""
-        with contextlib.suppress(ValueError):
+        with self._lock, contextlib.suppress(ValueError):
             self._line.remove(visitor)
 
     def place(self, visitor: str) -> tuple[int, float | None] | None:
         """How many are painted for before this visitor, and the seconds that may take; None for one not in line.
 
-        The seconds are None until a picture has been painted to its end, or if there is nobody before.
+        The seconds are None until a turn has come to its end, or if there is nobody before.
         """
-        line, painting = self._line, self._painting
-        if visitor not in line:
-            return None
-        before = line.index(visitor)
-        if painting is None or not self._durations:
-            return before + (painting is not None), None
-        remaining = painting.frame.remaining if painting.frame else mean(self._durations)
-        return before + 1, remaining + before * mean(self._durations)
+        with self._lock:
+            if visitor not in self._line:
+                return None
+            before, turn = self._line.index(visitor), self._turn
+            usual = mean(self._durations) if self._durations else None
+        ahead = before + (turn is not None)
+        if not ahead or usual is None:
+            return ahead, None
+        frame = turn and turn[1].frame
+        remaining = (frame and frame.remaining or usual) if turn else 0  # a frame's is 0 as long as nobody knows
+        return ahead, remaining + before * usual
 
     def is_busy_for(self, visitor: str) -> bool:
         """Whether this visitor's picture is being painted, or waits for its turn."""
-        return visitor in self._line or (self._painting is not None and self._painting is self.run(visitor))
+        with self._lock:
+            return visitor in self._line or (self._turn is not None and self._turn[0] == visitor)
 
     def run(self, visitor: str) -> Run | None:
         """A visitor's latest picture, if it is still kept."""
@@ -188,23 +213,29 @@ class Studio:
 
     def forget(self, visitor: str) -> None:
         """A visitor has gone."""
-        self.leave(visitor)
-        self._runs.pop(visitor, None)
+        with self._lock:
+            self.leave(visitor)
+            self._runs.pop(visitor, None)
 
-    def paint(self, visitor: str, run: Run, at_least: int = 0) -> "Iterator[Frame]":
+    def paint(self, visitor: str, run: Run, at_least: int = 0) -> "Generator[Frame, None, None]":
         """The visitor's turn has come; what `Run.frames` gives and raises."""
-        self.leave(visitor)
-        self._runs[visitor] = run
-        self._runs.move_to_end(visitor)
-        while len(self._runs) > KEPT:
-            self._runs.popitem(last=False)
-        self._painting, began = run, time.monotonic()
+        turn, began = (visitor, run), time.monotonic()
+        with self._lock:
+            self.leave(visitor)
+            self._turn = turn
+            self._runs[visitor] = run
+            self._runs.move_to_end(visitor)
+            while len(self._runs) > KEPT:
+                self._runs.popitem(last=False)
         try:
             with contextlib.closing(run.frames(self.engine, at_least)) as frames:
                 yield from frames
-            self._durations.append(time.monotonic() - began)
+            with self._lock:
+                self._durations.append(time.monotonic() - began)
         finally:
-            self._painting = None
+            with self._lock:
+                if self._turn is turn:  # one that was left may be closed only when the next one has begun
+                    self._turn = None
 
 
 def _load(settings: Settings) -> "StyleTransfer":

@@ -95,7 +95,7 @@ class Desk:
     def describe(self, network: str) -> str:
         """HTML: which network paints, and why."""
         try:
-            return html.escape(self.studio.engine(Settings(network=network)).network.reason)
+            return html.escape(self.studio.reason(Settings(network=network)))
         except ValueError as error:
             return trouble(str(error))
 

@@ -38,11 +38,9 @@ class Painter:
         self.go_on = threading.Semaphore(0)
         self.closed = threading.Event()
         self.settings: Settings | None = None
-        self.shapes: list[tuple[int, ...]] = []
 
     def stylize(self, content, styles, settings, *, resume=None, more_steps=0, checkpoints=False) -> Iterator[SimpleNamespace]:
         self.settings = settings
-        self.shapes.append(content.shape[1:3])
         try:
             for step in range(self.steps + 1):
                 if step == self.fails_at:
@@ -272,19 +270,6 @@ def test_a_missing_painting_gets_a_sentence(photo):
         list(paint(Painter(), photo, None))
 
 
-def test_networks_are_loaded_once():
-    loaded = []
-
-    def load(settings: Settings) -> Painter:
-        loaded.append(settings.network)
-        return Painter()
-
-    studio = app.Studio(load)
-    for network in ("auto", "vgg19", "auto"):
-        studio.engine(Settings(network=network, strength=len(loaded)))
-    assert loaded == ["auto", "vgg19"]
-
-
 def test_the_page_says_which_network_and_why():
     def load(settings: Settings) -> Painter:
         if settings.network == "vgg19":
@@ -294,14 +279,6 @@ def test_the_page_says_which_network_and_why():
     studio = app.Studio(load)
     assert studio.describe("auto") == "The compact network, &lt;because&gt; this is a test."
     assert "No weights &amp; no way" in studio.describe("vgg19")
-
-
-def test_warming_paints_two_proportions():
-    painter = released(released(Painter(steps=1)))
-    app.Studio(lambda _: painter).warm()
-    assert painter.closed.is_set()
-    heights, widths = zip(*painter.shapes, strict=True)
-    assert len(set(heights)) == len(set(widths)) == 2  # or the first visitor waits for the compiler once more
 
 
 def test_uploads_are_not_opened(tmp_path):
