@@ -26,7 +26,7 @@ from nst import catalogue, display, images, looks, sharing
 from nst.display import trouble
 from nst.finishing import Finishing
 from nst.sharing import PARAMETERS
-from nst.studio import CROWD_SIZE, STEERABLE, Studio
+from nst.studio import CROWD_SIZE, Studio
 from page.components import Download, LiveImage, Overlay, Upload, data_url
 from page.handlers import (
     CONTROLS,
@@ -164,15 +164,15 @@ def build(studio: Studio) -> gr.Blocks:
         clock.tick(desk.wait, None, **waits)
         leave.click(desk.leave, None, cancels=runs, **waits)
         stop.click(desk.stop, **at_once)
-        steerable = [content, style, *(knobs[name] for name in STEERABLE)]
-        pulls = [partial(knobs[name].input, trigger_mode="always_last") for name in STEERABLE]
         for name, chooser, values in choosers:
             js = f"chosen => ({json.dumps(values)})[chosen]"
-            pulls.append(chooser.input(None, chooser, knobs[name], js=js, **private).then)
+            chosen = chooser.input(None, chooser, knobs[name], js=js, **private)
+            if name == "strength":
+                pulls = [chosen.then, partial(knobs[name].input, trigger_mode="always_last")]
+                for pulled in pulls:
+                    pulled(desk.steer, [content, style, knobs[name]], following, **at_once)
             back = f"value => Object.entries({json.dumps(values)}).find(([_, v]) => v === value)?.[0] ?? null"
             knobs[name].change(None, knobs[name], chooser, js=back, **private)
-        for pulled in pulls:
-            pulled(desk.steer, steerable, following, **at_once)
 
         finishes: dict[str, Any] = {
             "fn": finish,

@@ -1,6 +1,6 @@
 """The picture under way: how it starts, what is shown of it, how it grows, how it is put aside and taken up again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,10 @@ class Checkpoint:
     left: int  # steps still to do at this scale
     elapsed: float  # seconds since the run began
     paces: dict[int, float]  # the `Clock`'s
+
+    def forgetful(self) -> "Checkpoint":
+        """The same picture with the optimizer's memory empty, to go on with other settings."""
+        return replace(self, memory=tuple(np.zeros_like(part) for part in self.memory))
 
 
 class Canvas(NamedTuple):

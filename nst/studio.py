@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nst import catalogue, images, recipe, sharing
-from nst.display import History
+from nst.curves import History
 from nst.images import ImageError
 from nst.settings import Settings
 from nst.timelapse import Film
@@ -27,16 +27,18 @@ if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
 KEPT = 12  # visitors whose pictures can be gone on with: each takes up to 60 MB
-CROWD_SIZE = 16  # visitors in line, at most
 MORE_STEPS = 100  # that a finished picture gets to go on
-FOLLOWING_STEPS = 60  # that a picture has left, at least, when it follows a slider
-STEERABLE = ("strength", "style_scale")  # the settings that a picture under way follows
+FOLLOWING_STEPS = 80  # that a picture has left, at least, when it follows a pulled strength
+CROWD_SIZE = 16  # visitors in line, at most
 
 log = logging.getLogger(__name__)
 
 
 class Run:
-    """One visitor's picture: what it is painted from, how far it is, and all that it takes to go on."""
+    """One visitor's picture: what it is painted from, how far it is, and all that it takes to go on.
+
+    `steer` and `stop` are for any thread, the rest is for the one that paints.
+    """
 
     def __init__(self, content: str | None, style: str | None, settings: Settings):
         """`content` and `style` are the paths of pictures at which nobody has looked yet."""
@@ -44,24 +46,23 @@ class Run:
         self.shape = (0, 0)  # height, width of the finished picture
         self.frame: Frame | None = None  # the latest
         self.film, self.history = Film(frames=120), History()
-        self.stop = threading.Event()  # ends it after the step it is at
+        self.stop = threading.Event()  # ends it at the next frame
+        self._strength = settings.strength  # asked for by `steer`; `settings` are those that `frame` was painted with
         self._steered = False
         self._used: list[recipe.Ingredient] = []
         self._network: Network | None = None
 
-    def steer(self, settings: Mapping[str, Any]) -> bool:
-        """Take over those of the STEERABLE settings that have changed, at the next frame; whether there are any.
+    def steer(self, strength: float) -> bool:
+        """Take over this strength at the next frame; whether it is another than now.
 
         Raises:
-            ValueError: one of them is not good.
+            ValueError: it is no strength.
         """
-        wanted = replace(self.settings, **{name: settings[name] for name in STEERABLE})
-        sharing.check(wanted)
-        changed = wanted != self.settings
-        self.settings, self._steered = wanted, self._steered or changed
-        return changed
+        now = self.settings
+        self._strength = replace(now, strength=strength).strength
+        return self._strength != now.strength
 
-    def frames(self, load: "Callable[[Settings], StyleTransfer]", at_least: int = 0) -> "Iterator[Frame]":
+    def frames(self, load: "Callable[[Settings], StyleTransfer]", at_least: int = 0) -> "Generator[Frame, None, None]":
         """Begin, or go on where it was left: the last frame has the asked size, unless it is stopped.
 
         Args:
@@ -71,18 +72,18 @@ class Run:
         Raises:
             ValueError: a picture or a setting is not good; one sentence for the visitor.
         """
+        self.stop.clear()
         sharing.check(self.settings)
-        photo = _load_picture(self.content, "photo", self.settings.size)
-        painting = self._load_painting()
-        self.shape = images.fit(photo.shape[1], photo.shape[2], self.settings.size)
+        size = self.settings.size
+        photo = _load_picture(self.content, "photo", size)
+        painting = _load_picture(self.style, "painting", round(size * self.settings.style_scale))
+        self.shape = images.fit(photo.shape[1], photo.shape[2], size)
         self._used = [_ingredient(self.content, photo), _ingredient(self.style, painting)]
         engine = load(self.settings)
         self._network = engine.network
-        self.stop.clear()
         while True:
-            more_steps = self._lengthened(at_least)
-            settings, resume = self.settings, self.frame and self.frame.checkpoint
-            going_on = {"resume": resume, "more_steps": more_steps, "checkpoints": True}
+            settings = replace(self.settings, strength=self._strength)
+            going_on = self._begin(settings, at_least)
             with contextlib.closing(engine.stylize(photo, [painting], settings, **going_on)) as frames:
                 for frame in frames:
                     self.frame = frame
@@ -91,11 +92,11 @@ class Run:
                     yield frame
                     if self.stop.is_set():
                         return
-                    if self.settings != settings:
+                    if self._strength != self.settings.strength:
                         break
                 else:
                     return
-            at_least, painting = FOLLOWING_STEPS, self._load_painting()
+            at_least = 0
 
     def save(self, path: Path) -> None:
         """Write the picture as it is now at the asked size, with its recipe.
@@ -108,19 +109,21 @@ class Run:
         made = recipe.describe(self.settings, self._network, self._used, self.frame, pixels, steered=self._steered)
         images.save(pixels, path, texts=made.texts)
 
-    def _load_painting(self) -> np.ndarray:
-        return _load_picture(self.style, "painting", round(self.settings.size * self.settings.style_scale))
-
-    def _lengthened(self, at_least: int) -> int:
-        """How many steps the last scale lacks; they are counted as asked for, so that the recipe tells the truth."""
-        missing = at_least - (self.frame.steps - self.frame.step) if self.frame else 0
-        if missing <= 0:
-            return 0
-        *before, (_, last) = self.settings.scales()
-        steps = (*(steps for _, steps in before), last + missing)
-        self.settings = replace(self.settings, steps=steps)
-        sharing.check(self.settings)
-        return missing
+    def _begin(self, settings: Settings, at_least: int) -> dict[str, Any]:
+        """What `stylize` needs to go on with these settings; steps beyond theirs are counted as asked for."""
+        more_steps, steered, resume = 0, False, None
+        if self.frame:
+            steered, resume = settings != self.settings, self.frame.checkpoint
+            wanted = max(at_least, FOLLOWING_STEPS if steered else 0)
+            more_steps = max(0, wanted - (self.frame.steps - self.frame.step))
+            if steered and resume:  # what the optimizer remembers is of another loss: it would cost 60 steps more
+                resume = resume.forgetful()
+        *before, last = (steps for _, steps in settings.scales())
+        # The recipe is to tell the truth, also of the picture there is, if this one is refused.
+        lengthened = replace(settings, steps=(*before, last + more_steps)) if more_steps else settings
+        sharing.check(lengthened)
+        self.settings, self._steered = lengthened, self._steered or steered
+        return {"resume": resume, "more_steps": more_steps, "checkpoints": True}
 
 
 class Studio:
@@ -129,21 +132,34 @@ class Studio:
     def __init__(self, load: "Callable[[Settings], StyleTransfer] | None" = None):
         """`load` makes the engine; a test gives one of its own."""
         self._load = load or _load
-        self._engines: dict[tuple[str, ...], StyleTransfer] = {}
+        self._asked: dict[tuple[str, ...], tuple[StyleTransfer, str]] = {}  # by what the settings ask for
+        self._engines: dict[tuple[str, ...], StyleTransfer] = {}  # by what that came to
         self._loading = threading.Lock()
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._line: list[str] = []
-        self._painting: Run | None = None
-        self._durations: deque[float] = deque(maxlen=8)
+        self._turn: tuple[str, Run] | None = None  # who is painted for
+        self._durations: deque[float] = deque(maxlen=8)  # of turns, in seconds
+        self._lock = threading.RLock()  # of the four above; held for a moment only
 
     def engine(self, settings: Settings) -> "StyleTransfer":
         """The engine for these settings; the first call for a network takes seconds, with a download a minute."""
-        key = (settings.network, settings.weights, settings.pooling, settings.precision)
-        if key not in self._engines:  # asked outside the lock too: a download must not keep the others waiting
+        return self._engine(settings)[0]
+
+    def reason(self, settings: Settings) -> str:
+        """A sentence on why that engine has the network it has; takes as long as `engine`."""
+        return self._engine(settings)[1]
+
+    def _engine(self, settings: Settings) -> "tuple[StyleTransfer, str]":
+        asked = (settings.network, settings.weights, settings.pooling, settings.precision)
+        if asked not in self._asked:  # looked up outside the lock too: a download must not keep the others waiting
             with self._loading:
-                if key not in self._engines:
-                    self._engines[key] = self._load(settings)
-        return self._engines[key]
+                if asked not in self._asked:
+                    engine = self._load(settings)
+                    network = engine.network
+                    same = (network.name, network.weights_hash, network.precision, settings.pooling)
+                    # What "auto" comes to may be there by its name: it is not compiled once more.
+                    self._asked[asked] = self._engines.setdefault(same, engine), network.reason
+        return self._asked[asked]
 
     def warm(self) -> None:
         """Load and compile before the first visitor comes."""
@@ -153,39 +169,42 @@ class Studio:
             for _ in self.engine(settings).stylize(grey, [grey], settings):
                 pass
 
-    # Nothing below may block: the page calls it while others are being painted for.
+    # Nothing below may block, nor may closing the iterator: the page does it while others are being painted for.
 
     def join(self, visitor: str) -> bool:
         """Stand in line, at its end, unless the turn has come already; False if the line is too long for that."""
-        if not self.is_busy_for(visitor):
-            if len(self._line) >= CROWD_SIZE:
-                return False
-            self._line.append(visitor)
-        return True
+        with self._lock:
+            if self.is_busy_for(visitor):
+                return True
+            if len(self._line) < CROWD_SIZE:
+                self._line.append(visitor)
+            return visitor in self._line
 
     def leave(self, visitor: str) -> None:
         """Stand in line no longer."""
-        with contextlib.suppress(ValueError):
+        with self._lock, contextlib.suppress(ValueError):
             self._line.remove(visitor)
 
     def place(self, visitor: str) -> tuple[int, float | None] | None:
         """How many wait before this visitor, and the seconds until the turn comes; None for one not in line.
 
-        The seconds are None until a picture has been painted to its end.
+        The seconds are None until a turn has come to its end.
         """
-        line, painting = list(self._line), self._painting
-        if visitor not in line:
-            return None
-        before = line.index(visitor)
-        if not self._durations:
+        with self._lock:
+            if visitor not in self._line:
+                return None
+            before, turn = self._line.index(visitor), self._turn
+            usual = mean(self._durations) if self._durations else None
+        if usual is None:
             return before, None
-        typical = mean(self._durations)
-        remaining = 0.0 if painting is None else painting.frame.remaining if painting.frame else typical
-        return before, remaining + before * typical
+        frame = turn and turn[1].frame
+        remaining = (frame and frame.remaining or usual) if turn else 0  # a frame's is 0 as long as nobody knows
+        return before, remaining + before * usual
 
     def is_busy_for(self, visitor: str) -> bool:
         """Whether this visitor's picture is being painted, or waits for its turn."""
-        return visitor in self._line or (self._painting is not None and self._painting is self.run(visitor))
+        with self._lock:
+            return visitor in self._line or (self._turn is not None and self._turn[0] == visitor)
 
     def run(self, visitor: str) -> Run | None:
         """A visitor's latest picture, if it is still kept."""
@@ -193,23 +212,29 @@ class Studio:
 
     def forget(self, visitor: str) -> None:
         """A visitor has gone."""
-        self.leave(visitor)
-        self._runs.pop(visitor, None)
+        with self._lock:
+            self.leave(visitor)
+            self._runs.pop(visitor, None)
 
-    def paint(self, visitor: str, run: Run, at_least: int = 0) -> "Iterator[Frame]":
+    def paint(self, visitor: str, run: Run, at_least: int = 0) -> "Generator[Frame, None, None]":
         """The visitor's turn has come; what `Run.frames` gives and raises."""
-        self.leave(visitor)
-        self._runs[visitor] = run
-        self._runs.move_to_end(visitor)
-        while len(self._runs) > KEPT:
-            self._runs.popitem(last=False)
-        self._painting, began = run, time.monotonic()
+        turn, began = (visitor, run), time.monotonic()
+        with self._lock:
+            self.leave(visitor)
+            self._turn = turn
+            self._runs[visitor] = run
+            self._runs.move_to_end(visitor)
+            while len(self._runs) > KEPT:
+                self._runs.popitem(last=False)
         try:
             with contextlib.closing(run.frames(self.engine, at_least)) as frames:
                 yield from frames
-            self._durations.append(time.monotonic() - began)
+            with self._lock:
+                self._durations.append(time.monotonic() - began)
         finally:
-            self._painting = None
+            with self._lock:
+                if self._turn is turn:  # one that was left may be closed only when the next one has begun
+                    self._turn = None
 
 
 def _load(settings: Settings) -> "StyleTransfer":

@@ -27,7 +27,7 @@ from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.settings import Settings
 from nst.sharing import PARAMETERS
-from nst.studio import FOLLOWING_STEPS, MORE_STEPS, STEERABLE, Run, Studio
+from nst.studio import FOLLOWING_STEPS, MORE_STEPS, Run, Studio
 from page.components import data_url
 
 DEFAULTS = Settings()
@@ -49,7 +49,10 @@ LINK_LIMITS = (
 CONTROLS = {
     "size": ("Size", "Longest side of the result in pixels; twice the size takes about four times as long."),
     "strength": ("Strength", "0 keeps the photo, 100 gives in to the painting. Pull it while the picture is painted."),
-    "style_scale": ("Stroke size", "Below 1 the painting's strokes come out finer, above 1 broader."),
+    "style_scale": (
+        "Stroke size",
+        "Below 1 the painting's strokes come out finer, above 1 broader; it counts from the next Paint.",
+    ),
     "network": ("Network", "The eye that compares the pictures: VGG-19 sees more, the compact one is quicker."),
     "style_statistics": ("What counts as manner", "How colors and shapes vary together, or the paper's Gram matrices."),
     "init": ("Begin with", "The photo keeps its outlines; noise lets the painting find its own."),
@@ -100,7 +103,7 @@ class Desk:
     def describe(self, network: str) -> str:
         """HTML: which network paints, and why."""
         try:
-            return html.escape(self.studio.engine(Settings(network=network)).network.reason)
+            return html.escape(self.studio.reason(Settings(network=network)))
         except ValueError as error:
             return trouble(str(error))
 
@@ -132,6 +135,7 @@ class Desk:
         yield from self._views(visitor, run, at_least=left or steps)
 
     def _views(self, visitor: str, run: Run, at_least: int = 0) -> Iterator[View]:
+        self.studio.leave(visitor)
         scale, settings, problem = 0, run.settings, ""
         hidden = gr.update(visible=False)
         yield View(sentence=LOOKING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
@@ -161,6 +165,7 @@ class Desk:
 
     def _finished(self, run: Run, folder: Path) -> View:
         path = folder / display.file_name(run.content, run.style)
+        assert run.frame is not None
         run.save(path)
         told = {"sentence": display.ending(run.frame, run.shape), "numbers": display.numbers(run.frame, run.history)}
         shown = _shown(path, (_kept(path), run.content or "", run.style or ""), run.shape)
@@ -202,14 +207,14 @@ class Desk:
         if run := self.studio.run(_visitor(request)):
             run.stop.set()
 
-    def steer(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Any:
-        """Let the visitor's picture follow the sliders; a new value when it needs another turn for that."""
+    def steer(self, request: gr.Request, content: str | None, style: str | None, strength: Any) -> Any:
+        """Let the visitor's picture follow the slider; a new value when it needs another turn for that."""
         visitor = _visitor(request)
         run = self.studio.run(visitor)
         if run is None or run.frame is None or (content, style) != (run.content, run.style):
             return gr.skip()
         try:
-            changed = run.steer(dict(zip(STEERABLE, values, strict=True)))
+            changed = run.steer(strength)
         except ValueError:
             return gr.skip()  # a number half typed; Paint says what is wrong with it
         return time.time() if changed and not self.studio.is_busy_for(visitor) else gr.skip()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,16 @@ from PIL import Image
 from nst import images
 from nst.settings import Settings
 from nst.sharing import PARAMETERS
+
+
+class Checkpoint(NamedTuple):
+    """Where a `Painter` goes on."""
+
+    step: int
+
+    def forgetful(self) -> "Checkpoint":
+        """Itself: a `Painter` remembers nothing."""
+        return self
 
 
 class Painter:
@@ -50,7 +61,7 @@ class Painter:
                     losses={"content": share, "style": 1 - share, "total_variation": 0.25, "total": 1.25},
                     elapsed=share,
                     remaining=1 - share,
-                    checkpoint=SimpleNamespace(step=step),
+                    checkpoint=Checkpoint(step),
                 )
                 self.go_on.acquire(timeout=0.15)
         finally:

@@ -228,9 +228,9 @@ def test_the_picture_follows_the_slider(visit):
     painter.released()
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     steps = painter.steps
-    tab.click("#style-scale-chooser label:has-text('Fine strokes')")  # it is finished: a few steps more
+    tab.click("#strength-chooser label:has-text('Hint')")  # it is finished: a few steps more
     tab.wait_for_selector(f"#numbers:has-text('{steps + FOLLOWING_STEPS} of {steps + FOLLOWING_STEPS}')")
-    assert painter.settings.style_scale == 0.5
+    assert painter.settings.strength == 38
     tab.wait_for_selector("#download:visible")
     assert recipe.parse(download(tab)[1].info["nst"]).steered
 

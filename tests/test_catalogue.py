@@ -195,6 +195,14 @@ def test_offline_forbids_the_network_but_not_the_cache(server, monkeypatch):
     assert len(server.agents) == 1
 
 
+def test_nothing_is_fetched_for_those_who_did_not_ask(server):
+    assert is_ours(*catalogue.picture("starry-night", fetch=False))
+    assert not server.agents and not catalogue._downloads
+    path, _ = catalogue.picture("starry-night")
+    assert catalogue.picture("starry-night", fetch=False)[0] == path != catalogue.find("starry-night").path
+    assert len(server.agents) == 1
+
+
 def test_a_damaged_copy_in_the_cache_is_replaced(server, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "starry-night.jpg").write_bytes(GOOD[:500])

@@ -108,18 +108,18 @@ def test_stop_enlarges_the_picture_so_far_and_continue_finishes_it(photo, painti
 def test_a_pulled_slider_is_followed(photo, painting):
     painter = Painter(steps=6).released()
     page = desk(painter)
-    assert page.steer(VISITOR, photo, painting, 70, 1) == SKIP  # there is no picture yet
+    assert page.steer(VISITOR, photo, painting, 70) == SKIP  # there is no picture yet
     views = page.paint(VISITOR, photo, painting, *values())
     next(view for view in views if isinstance(view.picture, np.ndarray))
-    assert page.steer(VISITOR, photo, painting, 70, 1) == SKIP  # it is being painted, and follows by itself
-    assert page.steer(OTHER, photo, painting, 70, 1) == SKIP
+    assert page.steer(VISITOR, photo, painting, 70) == SKIP  # it is being painted, and follows by itself
+    assert page.steer(OTHER, photo, painting, 70) == SKIP
     last = list(views)[-1]
     assert painter.settings is not None and painter.settings.strength == 70
     assert "Painted in" in last.sentence
-    assert page.steer(VISITOR, photo, painting, 70, 1) == SKIP  # as it is already
-    assert page.steer(VISITOR, painting, photo, 30, 1) == SKIP  # not the pictures it was painted from
-    assert page.steer(VISITOR, photo, painting, None, 1) == SKIP
-    assert page.steer(VISITOR, photo, painting, 30, 1) != SKIP
+    assert page.steer(VISITOR, photo, painting, 70) == SKIP  # as it is already
+    assert page.steer(VISITOR, painting, photo, 30) == SKIP  # not the pictures it was painted from
+    assert page.steer(VISITOR, photo, painting, None) == SKIP
+    assert page.steer(VISITOR, photo, painting, 30) != SKIP
     *_, last = page.follow(VISITOR)
     assert painter.settings.strength == 30 and "Painted in" in last.sentence
 

@@ -219,6 +219,19 @@ def test_finishing_touches_are_told_and_taken_as_far_as_they_go():
     )
 
 
+def test_a_recipe_that_cannot_be_followed_to_the_letter_says_so():
+    assert "steered" not in json.loads(made().text)
+    network, used = NETWORK, (made().content, *made().styles)
+    steered = recipe.describe(SETTINGS, network, used, FRAME, PIXELS, steered=True)
+    told = recipe.parse(steered.text)
+    assert told == steered != made() and told.steered
+    assert told.notes == ("Its sliders were pulled while it was painted: its last settings make a similar picture.",)
+    assert recipe.parse(told.text).notes == told.notes
+    for value in (False, 1, "true", None, [True]):
+        told = recipe.parse(changed(steered=value))
+        assert (told, told.notes) == (made(), ())
+
+
 def test_settings_that_go_only_together():
     paper = Settings(style_statistics="gram", normalization="paper")
     assert recipe.parse(made(paper).text).settings == paper

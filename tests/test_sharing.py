@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from nst import recipe, sharing
+from nst import catalogue, recipe, sharing
+from nst.catalogue import Pair
 from nst.recipe import Ingredient, Recipe
 from nst.settings import Settings
 
@@ -119,6 +120,19 @@ def test_a_link_cannot_carry_pictures(names):
     query, sentence = sharing.to_query(*names, Settings(), CONTROLS)
     assert query == ""
     assert "not painted yet" in sentence
+
+
+def test_paintings_are_those_of_the_pairs_whose_pictures_are_here(monkeypatch):
+    monkeypatch.setattr(catalogue, "PAIRS", [pair("a", "tower", "starry-night"), pair("b", "lion", "starry-night")])
+    assert [painting.name for painting in sharing.installed_paintings()] == ["starry-night"]
+    monkeypatch.setattr(catalogue, "PAIRS", [pair("a", "gone", "starry-night"), pair("b", "starry-night", "tower")])
+    assert [painting.name for painting in sharing.installed_paintings()] == ["tower"]
+    monkeypatch.setattr(catalogue, "examples", lambda: ())
+    assert sharing.installed_paintings() == []
+
+
+def pair(name: str, content: str, style: str) -> Pair:
+    return replace(catalogue.PAIRS[0], name=name, content=content, style=style)
 
 
 def test_no_link_no_words():

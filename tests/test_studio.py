@@ -1,0 +1,408 @@
+"""nst.studio: runs that are stopped, steered and gone on with, and the visitors who wait for them."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nst import images, recipe, sharing, studio
+from nst.clock import Clock
+from nst.settings import Settings
+from nst.studio import Run, Studio
+from nst.transfer import StyleTransfer
+from tests import toy
+
+SETTINGS = replace(toy.SETTINGS, size=128, min_scale=64)  # 6 steps at 64 pixels, 4 at 128
+FOLLOWING = 12
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return StyleTransfer(toy.network())
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Paths of a photo and a painting."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, shape in (("photo", (100, 160)), ("painting", (200, 150))):
+        images.save(images.to_uint8(toy.picture(*shape, seed=len(name))), folder / f"{name}.png")
+    return str(folder / "photo.png"), str(folder / "painting.png")
+
+
+@pytest.fixture
+def paint(engine, monkeypatch):
+    """paint(run, at_least) gives frames, one at every step."""
+    monkeypatch.setattr(Clock, "frame_is_due", True)
+    monkeypatch.setattr(studio, "FOLLOWING_STEPS", FOLLOWING)
+    return lambda run, at_least=0: run.frames(lambda _: engine, at_least)
+
+
+def up_to(frames, step: int) -> Any:
+    return next(frame for frame in frames if frame.step == step)
+
+
+def stopped(paint, run: Run, step: int) -> Run:
+    frames = paint(run)
+    up_to(frames, step)
+    run.stop.set()
+    assert list(frames) == []
+    return run
+
+
+def saved(run: Run, folder: Path) -> bytes:
+    run.save(folder / "out.png")
+    return (folder / "out.png").read_bytes()
+
+
+def told(run: Run, folder: Path) -> recipe.Recipe:
+    made = recipe.read(saved(run, folder))
+    assert made is not None
+    return made
+
+
+# --- A run ------------------------------------------------------------------------------------------------------------
+
+
+def test_from_pictures_to_the_last_frame(paint, pictures, tmp_path):
+    run = Run(*pictures, SETTINGS)
+    frames = list(paint(run))
+    assert [frame.step for frame in frames] == list(range(11))
+    assert run.frame is frames[-1] and run.frame.steps == 10
+    assert run.shape == run.frame.image.shape[:2] == (80, 128)
+    assert [point.step for point in run.history.points] == list(range(11))
+    assert len(run.film.stills()) == 11
+    made = told(run, tmp_path)
+    assert (made.settings, made.steered, made.step, made.steps) == (SETTINGS, False, 10, 10)
+    assert [(used.name, used.size) for used in (made.content, *made.styles)] == [
+        ("photo.png", (128, 80)),
+        ("painting.png", (96, 128)),
+    ]
+    np.testing.assert_array_equal(images.to_uint8(images.load(tmp_path / "out.png")), run.frame.image)
+
+
+def test_a_finished_picture_goes_on_as_if_more_steps_had_been_asked_for(paint, pictures, tmp_path):
+    gone_on, straight = Run(*pictures, SETTINGS), Run(*pictures, replace(SETTINGS, steps=(6, 9)))
+    for run, at_least in ((gone_on, 0), (gone_on, 2), (gone_on, 3), (straight, 0)):
+        list(paint(run, at_least))
+    assert gone_on.settings.steps == (6, 9)
+    assert saved(gone_on, tmp_path) == saved(straight, tmp_path)  # the recipe, too
+
+
+@pytest.mark.parametrize("step", [0, 3, 6, 8])  # the start, within a scale, at its end, within the last
+@pytest.mark.parametrize("more", [0, 5])
+def test_a_stopped_picture_goes_on_as_if_it_had_not_been(paint, pictures, tmp_path, step, more):
+    run, straight = (
+        stopped(paint, Run(*pictures, SETTINGS), step),
+        Run(*pictures, replace(SETTINGS, steps=(6, 4 + more))),
+    )
+    made = told(run, tmp_path)
+    assert (made.step, made.steps, made.size) == (step, 10, (128, 80))
+    later = list(paint(run, at_least=10 - step + more))
+    assert [frame.step for frame in later] == list(range(step + 1, 11 + more))
+    list(paint(straight))
+    assert saved(run, tmp_path) == saved(straight, tmp_path)
+    assert len(run.history.points) == 11 + more
+
+
+def test_a_stop_counts_from_the_beginning_of_the_turn(engine, paint, pictures):
+    run = stopped(paint, Run(*pictures, SETTINGS), 3)
+
+    def load(_):
+        run.stop.set()  # the visitor presses Stop while the network is being loaded
+        return engine
+
+    assert [frame.step for frame in run.frames(load)] == [4]
+    assert [frame.step for frame in paint(run)] == [5, 6, 7, 8, 9, 10]
+
+
+def test_frames_may_be_asked_for_and_closed_by_any_thread(paint, pictures, tmp_path):
+    run, straight, got = Run(*pictures, SETTINGS), Run(*pictures, SETTINGS), []
+    frames = paint(run)
+    for action in (*[lambda: got.append(next(frames).step)] * 4, frames.close):
+        thread = threading.Thread(target=action)
+        thread.start()
+        thread.join()
+    assert got == [0, 1, 2, 3]
+    for each in (run, straight):
+        list(paint(each))
+    assert saved(run, tmp_path) == saved(straight, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "broken, sentence", [("photo", "There is no photo yet"), ("painting", "There is no painting yet")]
+)
+def test_a_missing_picture_is_told_before_the_network_is_loaded(pictures, broken, sentence):
+    paths = dict(zip(("photo", "painting"), pictures, strict=True)) | {broken: None}
+    with pytest.raises(ValueError, match=sentence):
+        list(Run(*paths.values(), SETTINGS).frames(pytest.fail))
+
+
+@pytest.mark.parametrize("broken", ["photo", "painting"])
+def test_a_broken_picture_is_told_before_the_network_is_loaded(pictures, broken, tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    paths = dict(zip(("photo", "painting"), pictures, strict=True)) | {broken: str(tmp_path / "torn.png")}
+    with pytest.raises(ValueError, match="torn.png is damaged"):
+        list(Run(*paths.values(), SETTINGS).frames(pytest.fail))
+
+
+def test_what_would_take_hours_is_told_before_anything_else():
+    with pytest.raises(ValueError, match="^size: 4096 should be"):
+        list(Run("nowhere.png", None, Settings(size=4096)).frames(pytest.fail))
+
+
+def test_endless_going_on_is_refused_and_the_picture_kept(paint, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(sharing, "MAX_STEPS", 20)
+    run = Run(*pictures, SETTINGS)
+    for at_least in (0, 8):
+        list(paint(run, at_least))
+    before = saved(run, tmp_path)
+    with pytest.raises(ValueError, match="^steps: 21 at all scales together should be 20 at most on this page"):
+        list(paint(run, at_least=3))
+    run.steer(90)
+    with pytest.raises(ValueError, match="^steps: 30 "):
+        list(paint(run))
+    assert saved(run, tmp_path) == before  # nothing of what was refused is in the recipe
+    run.steer(SETTINGS.strength)
+    assert [frame.step for frame in paint(run, at_least=2)] == [19, 20]
+
+
+# --- Steering ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [3, 8, 10])  # also at the last frame, which is not the last one then
+def test_a_pull_takes_effect_at_the_next_frame(engine, paint, pictures, tmp_path, step):
+    run = Run(*pictures, SETTINGS)
+    frames = paint(run)
+    before = up_to(frames, step)
+    assert run.steer(90)
+    photo, painting = (images.load(path, longest_side=128) for path in pictures)
+    expected = engine.stylize(
+        photo, [painting], replace(SETTINGS, strength=90), resume=before.checkpoint.forgetful(), more_steps=1
+    )
+    after = next(frames)
+    np.testing.assert_array_equal(after.image, next(expected).image)
+    assert (after.step, after.steps) == (step + 1, step + FOLLOWING)
+    assert list(frames)[-1].step == step + FOLLOWING
+    made = told(run, tmp_path)
+    assert made.steered and made.settings == replace(SETTINGS, strength=90, steps=(6, step + FOLLOWING - 6))
+
+
+def test_a_pull_leaves_more_steps_than_it_needs(paint, pictures):
+    run = Run(*pictures, replace(SETTINGS, steps=(6, 30)))
+    frames = paint(run)
+    up_to(frames, 3)
+    run.steer(90)
+    assert list(frames)[-1].step == 36 and run.settings.steps == (6, 30)
+    frames = paint(run, at_least=20)
+    up_to(frames, 40)
+    run.steer(SETTINGS.strength)
+    assert list(frames)[-1].step == 56  # the twenty are not begun anew
+
+
+@pytest.mark.parametrize("step", [8, 10])
+def test_a_pull_at_a_picture_that_is_not_being_painted(paint, pictures, tmp_path, step):
+    run = stopped(paint, Run(*pictures, SETTINGS), step)
+    assert run.steer(90)
+    assert told(run, tmp_path).settings == SETTINGS  # that is what the picture was painted with so far
+    assert list(paint(run, at_least=1))[-1].step == step + FOLLOWING
+    assert told(run, tmp_path).steered and run.settings.strength == 90
+    assert not run.steer(90)
+    assert list(paint(run, at_least=1))[-1].step == step + FOLLOWING + 1
+
+
+def test_a_pull_there_and_back_changes_nothing(paint, pictures, tmp_path):
+    run = Run(*pictures, SETTINGS)
+    frames = paint(run)
+    up_to(frames, 3)
+    assert run.steer(90)
+    assert not run.steer(SETTINGS.strength)
+    assert list(frames)[-1].step == 10
+    assert not told(run, tmp_path).steered
+
+
+def test_no_bad_strength_is_taken(pictures):
+    run = Run(*pictures, SETTINGS)
+    for bad in (101, None):
+        with pytest.raises(ValueError, match="^strength: "):
+            run.steer(bad)
+    assert not run.steer(SETTINGS.strength)
+
+
+# --- The networks -----------------------------------------------------------------------------------------------------
+
+
+class Engine:
+    """Paints three frames, 5 seconds of the test's clock apart, with a third to fail at if told so."""
+
+    def __init__(self, name: str = "compact", clock: "SimpleNamespace | None" = None):
+        self.network = SimpleNamespace(name=name, weights_hash=name, precision="float32", reason=f"{name}, for a test.")
+        self.clock, self.shapes, self.fails = clock or SimpleNamespace(now=0.0), [], False
+
+    def stylize(self, content, styles, settings, **_) -> Iterator[Any]:
+        self.shapes.append(content.shape[1:3])
+        for step in range(3):
+            if step:
+                self.clock.now += 5
+            if step == 2 and self.fails:
+                raise FloatingPointError("The loss overflowed.")
+            image, losses = images.to_uint8(content), dict.fromkeys(("content", "style", "total"), 1.0)
+            remaining = 5.0 * (2 - step) if step else 0.0  # nobody knows yet
+            where = {"step": step, "steps": 2, "scale": 128, "elapsed": self.clock.now, "remaining": remaining}
+            yield SimpleNamespace(image=image, losses=losses, checkpoint=None, **where)
+
+
+def test_networks_are_loaded_once_and_equal_ones_compiled_once():
+    loaded = []
+
+    def load(settings: Settings) -> Any:
+        loaded.append(settings.network)
+        engine = Engine("vgg19" if settings.network == "vgg19" else "compact")
+        engine.network.reason = f"{settings.network} was asked for."
+        return engine
+
+    shared = Studio(load)
+    for network in ("auto", "vgg19", "auto", "compact", "compact"):
+        shared.engine(Settings(network=network, strength=len(loaded)))
+    assert loaded == ["auto", "vgg19", "compact"]
+    auto, compact, vgg19 = (shared.engine(Settings(network=network)) for network in ("auto", "compact", "vgg19"))
+    assert auto is compact is not vgg19
+    assert shared.engine(Settings(pooling="max")) is not auto
+    reasons = [shared.reason(Settings(network=network)) for network in ("auto", "compact")]
+    assert reasons == ["auto was asked for.", "compact was asked for."]
+
+
+def test_a_network_that_could_not_be_loaded_is_tried_again():
+    def load(_: Settings) -> Any:
+        answers.append(answers.pop(0))
+        if answers[-1] is None:
+            raise ValueError("No weights and no way to get them.")
+        return answers[-1]
+
+    answers: list[Any] = [None, Engine()]
+    shared = Studio(load)
+    with pytest.raises(ValueError, match="No weights"):
+        shared.engine(Settings())
+    assert shared.engine(Settings()) is answers[-1]
+
+
+def test_warming_paints_two_proportions():
+    engine: Any = Engine()
+    Studio(lambda _: engine).warm()
+    heights, widths = zip(*engine.shapes, strict=True)
+    assert len(set(heights)) == len(set(widths)) == 2  # or the first visitor waits for the compiler once more
+
+
+# --- Visitors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(pictures, monkeypatch):
+    """A studio with the test's clock; `new()` is a run, `turn(visitor)` a whole turn of 10 seconds."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(studio, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    engine: Any = Engine(clock=clock)
+    shared = Studio(lambda _: engine)
+
+    def new() -> Run:
+        return Run(*pictures, Settings(size=128))
+
+    def turn(visitor: str) -> Run:
+        run = new()
+        list(shared.paint(visitor, run))
+        return run
+
+    return SimpleNamespace(studio=shared, engine=engine, new=new, turn=turn)
+
+
+def test_the_line_counts_people_and_seconds(shop):
+    line = shop.studio
+    assert line.place("ann") is None
+    for visitor in ("ann", "bob", "cat"):
+        line.join(visitor)
+    assert [line.place(visitor) for visitor in ("ann", "bob", "cat")] == [(0, None), (1, None), (2, None)]
+    frames = line.paint("ann", shop.new())
+    assert line.place("bob") == (1, None)  # ann's turn begins with the first frame that is asked for
+    next(frames)
+    assert [line.place(visitor) for visitor in ("ann", "bob", "cat")] == [None, (0, None), (1, None)]
+    list(frames)
+    assert [line.place(visitor) for visitor in ("bob", "cat")] == [(0, 0), (1, 10)]  # a turn took 10 seconds
+    frames = line.paint("bob", shop.new())
+    next(frames)
+    assert line.place("cat") == (0, 10)  # nobody knows yet how long this one takes: as long as the others
+    next(frames)
+    line.join("dan")
+    assert [line.place(visitor) for visitor in ("cat", "dan")] == [(0, 5), (1, 15)]
+    line.leave("cat")
+    assert [line.place(visitor) for visitor in ("cat", "dan")] == [None, (0, 5)]
+
+
+def test_nobody_stands_in_line_twice_or_while_being_painted_for(shop):
+    line = shop.studio
+    for _ in range(2):
+        line.join("ann")
+    line.leave("ann")
+    assert line.place("ann") is None and not line.is_busy_for("ann")
+    line.leave("ann")  # nor does it harm to leave twice
+    frames = line.paint("ann", shop.new())
+    next(frames)
+    line.join("ann")  # the page's word comes late
+    assert line.place("ann") is None and line.is_busy_for("ann")
+    frames.close()
+    assert not line.is_busy_for("ann")
+    line.join("ann")
+    assert line.place("ann") == (0, None) and line.is_busy_for("ann")
+
+
+def test_a_turn_that_is_closed_late_does_not_end_the_next_one(shop):
+    left, frames = shop.studio.paint("ann", shop.new()), shop.studio.paint("bob", shop.new())
+    next(left)
+    next(frames)
+    left.close()
+    assert shop.studio.is_busy_for("bob") and not shop.studio.is_busy_for("ann")
+    frames.close()
+    assert not shop.studio.is_busy_for("bob")
+
+
+def test_a_failure_ends_the_turn_and_keeps_the_picture(shop):
+    shop.engine.fails = True
+    with pytest.raises(FloatingPointError):
+        shop.turn("ann")
+    assert not shop.studio.is_busy_for("ann")
+    assert shop.studio.run("ann").frame.step == 1
+    shop.engine.fails = False
+    frames = shop.studio.paint("bob", shop.new())
+    next(frames)
+    shop.studio.join("cat")
+    assert shop.studio.place("cat") == (0, None)  # a turn that failed tells nothing of the others
+
+
+def test_everybody_has_a_picture_of_their_own(shop):
+    runs = {visitor: shop.turn(visitor) for visitor in ("ann", "bob")}
+    assert {visitor: shop.studio.run(visitor) for visitor in runs} == runs
+    assert shop.studio.run("cat") is None
+    later = shop.turn("ann")
+    assert shop.studio.run("ann") is later and shop.studio.run("bob") is runs["bob"]
+
+
+def test_so_many_pictures_are_kept_and_no_more(shop, monkeypatch):
+    monkeypatch.setattr(studio, "KEPT", 2)
+    for visitor in ("ann", "bob", "ann", "cat"):
+        shop.turn(visitor)
+    assert [shop.studio.run(visitor) is not None for visitor in ("ann", "bob", "cat")] == [True, False, True]
+
+
+def test_who_has_gone_is_forgotten(shop):
+    shop.turn("ann")
+    shop.studio.join("ann")
+    shop.studio.forget("ann")
+    assert shop.studio.run("ann") is None and shop.studio.place("ann") is None
+    frames = shop.studio.paint("ann", shop.new())
+    next(frames)
+    shop.studio.forget("ann")  # while being painted for
+    assert [frame.step for frame in frames] == [1, 2] and shop.studio.run("ann") is None
