@@ -51,7 +51,7 @@ CONTROLS = {
     "strength": ("Strength", "0 keeps the photo, 100 gives in to the painting. Pull it while the picture is painted."),
     "style_scale": (
         "Stroke size",
-        "Below 1 the painting's strokes come out finer, above 1 broader; it counts from the next Paint.",
+        "Below 1 strokes come out finer, above 1 broader. It counts from the next Paint.",
     ),
     "network": ("Network", "The eye that compares the pictures: VGG-19 sees more, the compact one is quicker."),
     "style_statistics": ("What counts as manner", "How colors and shapes vary together, or the paper's Gram matrices."),
