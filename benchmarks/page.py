@@ -20,6 +20,7 @@ import tensorflow as tf
 from playwright.sync_api import sync_playwright
 
 import app
+from nst.studio import Studio
 
 WATCH = """() => {
   window.frames_seen = new Set();
@@ -31,7 +32,7 @@ WATCH = """() => {
 
 def main(runs: int) -> None:
     """Paint `runs` times, each as a new visitor, and print a row for each."""
-    studio = app.Studio()
+    studio = Studio()
     studio.warm()
     page = app.build(studio)
     app.serve(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")

@@ -15,7 +15,8 @@ from nst import studio as studio_module
 from nst.settings import Settings
 from nst.sharing import PARAMETERS
 from nst.studio import FOLLOWING_STEPS, MORE_STEPS, Studio
-from page.handlers import CROWD, FILM_BYTES
+from page.desk import FILM_BYTES
+from page.words import CROWD
 
 PICTURE = "(document.querySelector('#picture img'))"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -26,11 +27,10 @@ def visit(browser):
     """visit(studio) opens the page as a new visitor sees it; the console must stay free of errors."""
     pages, contexts, complaints = {}, [], []
 
-    def open_page(studio: Studio, queue: int | None = None, query: str = "", **options):
+    def open_page(studio: Studio, query: str = "", **options):
         if studio not in pages:
             page = app.build(studio)
             app.serve(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-            page._queue.max_size = queue or page._queue.max_size
             pages[studio] = page
         contexts.append(browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | options)))
         tab = contexts[-1].new_page()
@@ -262,15 +262,17 @@ def test_pictures_come_steadily_on_a_slow_line(visit):
     tab.wait_for_selector("#sentence:has-text('Stopped after')")
 
 
-def test_when_too_many_wait_one_sentence_says_so(visit):
+def test_when_too_many_wait_one_sentence_says_so(visit, monkeypatch):
+    monkeypatch.setattr(studio_module, "CROWD_SIZE", 1)
     studio = Studio(lambda _: Painter(steps=1000))
-    first, second, third = (visit(studio, queue=1) for _ in range(3))
+    first, second, third = (visit(studio) for _ in range(3))
     first.click("#pair-starry-night")
     first.wait_for_selector("#picture img")
     second.click("#pair-starry-night")
-    second.wait_for_selector("#picture :text('queue: 1/1')")
+    second.wait_for_selector("#sentence:has-text('You are next')")
     third.click("#pair-starry-night")
     third.wait_for_selector(f"#sentence .trouble:has-text('{CROWD}')")
+    assert third.is_visible("#paint") and not third.is_visible("#leave")
 
 
 def test_visitors_take_turns_and_leaving_makes_room(visit):
@@ -331,13 +333,8 @@ def test_before_and_after_and_the_film(visit):
 
 
 def test_a_downloaded_picture_brings_everything_back(visit, tmp_path):
-    painters = []
-
-    def load(_: Settings) -> Painter:
-        painters.append(Painter(steps=2).released())
-        return painters[-1]
-
-    tab = visit(Studio(load))
+    painter = Painter(steps=2).released()
+    tab = visit(Studio(lambda _: painter))
     choose_size(tab, 192)
     tab.fill("#strength input[type=number]", "70")
     tab.press("#strength input[type=number]", "Tab")
@@ -349,7 +346,7 @@ def test_a_downloaded_picture_brings_everything_back(visit, tmp_path):
     path = tmp_path / "out.png"
     images.save(np.asarray(result.convert("RGB")), path, texts=changed.texts)
 
-    tab = visit(Studio(load))
+    tab = visit(Studio(lambda _: painter))
     tab.set_input_files("#style input[type=file]", path)
     tab.wait_for_selector("#note:has-text('Everything is as it was'):has-text('learning rate 0.03')")
     assert tab.input_value("#size input[type=number]") == "192"
@@ -358,13 +355,13 @@ def test_a_downloaded_picture_brings_everything_back(visit, tmp_path):
     tab.wait_for_selector("#credit:has-text('van Gogh')")
     tab.click("#paint")
     tab.wait_for_selector("#sentence:has-text('Painted in')")
-    assert painters[-1].settings == replace(made.settings, seed=7, learning_rate=0.03, network="compact")
+    assert painter.settings == replace(made.settings, seed=7, learning_rate=0.03, network="compact")
 
     tab.click("#pair-wave-lion")  # brings what is not on the page back to its defaults
     tab.wait_for_selector("#credit:has-text('lion')")
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     assert tab.inner_text("#note") == ""
-    assert painters[-1].settings == Settings(size=192, strength=70, seed=7, network="compact")
+    assert painter.settings == Settings(size=192, strength=70, seed=7, network="compact")
 
 
 def test_finishing_touches_show_at_once_and_in_the_download(visit):

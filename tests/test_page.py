@@ -1,4 +1,4 @@
-"""page/handlers.py: from what a visitor does to what changes on the page, without a browser."""
+"""page/: from what a visitor does to what changes on the page, without a browser."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,8 +18,11 @@ from nst.finishing import Finishing
 from nst.settings import Settings
 from nst.sharing import PARAMETERS
 from nst.studio import CROWD_SIZE, MORE_STEPS, Studio
-from page import handlers
-from page.handlers import TOUCHES, Desk, Setup, View
+from page import arrivals, results, words
+from page import desk as desk_module
+from page.arrivals import Setup
+from page.desk import Desk
+from page.results import TOUCHES, View
 
 VISITOR, OTHER = SimpleNamespace(session_hash="visitor"), SimpleNamespace(session_hash="somebody else")
 SKIP = gr.skip()
@@ -102,7 +105,7 @@ def test_stop_enlarges_the_picture_so_far_and_continue_finishes_it(photo, painti
     *_, last = page.go_on(VISITOR)
     assert painter.steps == 6 + MORE_STEPS
     (refusal,) = page.go_on(OTHER)
-    assert handlers.GONE in refusal.sentence and refusal.paint["visible"]
+    assert words.GONE in refusal.sentence and refusal.paint["visible"]
 
 
 def test_a_pulled_slider_is_followed(photo, painting):
@@ -126,11 +129,11 @@ def test_a_pulled_slider_is_followed(photo, painting):
 
 def test_the_film_of_a_picture(photo, painting):
     page = desk(Painter(steps=6).released())
-    assert handlers.GONE in page.film(VISITOR)[0]
+    assert words.GONE in page.film(VISITOR)[0]
     list(page.paint(VISITOR, photo, painting, *values()))
     reel, offer = page.film(VISITOR)
     assert reel.count("<img") == 7
-    assert 0 < Path(offer["value"]).stat().st_size <= handlers.FILM_BYTES
+    assert 0 < Path(offer["value"]).stat().st_size <= desk_module.FILM_BYTES
     assert Path(offer["value"]).name == "my-photo_Wheat-Field.mp4"
 
 
@@ -162,8 +165,8 @@ def test_a_fault_keeps_the_picture(photo, painting, caplog):
     with pytest.raises(gr.Error) as raised:
         for view in views:
             seen.append(view)
-    assert raised.value.message == handlers.FAULT and not raised.value.print_exception
-    assert isinstance(seen[-1].picture, Path) and handlers.FAULT in seen[-1].sentence
+    assert raised.value.message == words.FAULT and not raised.value.print_exception
+    assert isinstance(seen[-1].picture, Path) and words.FAULT in seen[-1].sentence
     assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
     assert "a fault inside" in caplog.text  # for us, not for the visitor
 
@@ -188,7 +191,7 @@ def test_bad_pictures_get_a_sentence_at_once_and_when_painted(tmp_path, painting
     assert sentence in seen[-1].sentence
     assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
     assert all(view.picture == SKIP for view in seen)
-    dropped = handlers.look_into(path, None)
+    dropped = arrivals.look_into(path, None)
     assert path is None or sentence in setup(dropped).note
     assert all(value == SKIP for value in (*setup(dropped)._replace(note=SKIP), *after_setup(dropped).values()))
 
@@ -224,7 +227,7 @@ def test_whoever_waits_is_told_how_many_come_before(photo, painting):
     last = SimpleNamespace(session_hash="last")
     assert "1 person is before you" in page.join(last)[0]
     sentence, paint, leave, clock = page.leave(OTHER)
-    assert sentence == handlers.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
+    assert sentence == words.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
     assert "You are next" in page.wait(last)[0]
 
 
@@ -245,25 +248,25 @@ def test_a_crowd_is_told_so_and_does_not_wait():
 def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
     style = str(catalogue.find("woodcut-wave").path)
     out = finished(paint(Painter(steps=6).released(), photo, style, strength=70, steps=(9, 8)), tmp_path / "out.png")
-    given = handlers.look_into(out, None)
+    given = arrivals.look_into(out, None)
     asked, told = setup(given), after_setup(given)
     assert (told["size"], told["strength"], told["network"], told["steps"]) == (128, 70, "compact", [9, 8])
     assert asked.content == asked.style == SKIP  # the photo was the visitor's own
     assert "my photo.png and woodcut-wave" in asked.note and "steps 9, 8" in asked.note
-    again = handlers.look_into(out, asked.repeated)  # once more: to paint on it
-    for dropped in (again, handlers.look_into(photo, None), handlers.look_into(None, None)):
+    again = arrivals.look_into(out, asked.repeated)  # once more: to paint on it
+    for dropped in (again, arrivals.look_into(photo, None), arrivals.look_into(None, None)):
         assert setup(dropped) == Setup(note="") and set(map(str, after_setup(dropped).values())) == {str(SKIP)}
 
 
 def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
     path = tmp_path / "torn.png"
     images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.1.0", "content": "<b>"}'})
-    assert "The recipe in this picture is damaged" in setup(handlers.look_into(str(path), None)).note
+    assert "The recipe in this picture is damaged" in setup(arrivals.look_into(str(path), None)).note
 
 
 def test_the_page_opens_with_the_starry_night_in_its_place():
     def arrive(**query: str) -> Setup:
-        return setup(handlers.arrive(SimpleNamespace(query_params=query))[len(View._fields) :])
+        return setup(arrivals.arrive(SimpleNamespace(query_params=query))[len(View._fields) :])
 
     ours = catalogue.find("starry-night").path.read_bytes()
     opened = arrive()
@@ -276,26 +279,26 @@ def test_the_page_opens_with_the_starry_night_in_its_place():
 def test_a_link_to_the_examples_carries_the_settings():
     pair = catalogue.PAIRS[0]
     own = [str(catalogue.find(name).path) for name in (pair.content, pair.style)]
-    html = handlers.link(*own, None, *values(size=512, strength=70, seed=7))
+    html = arrivals.link(*own, None, *values(size=512, strength=70, seed=7))
     assert 'data-query="?pair=starry-night&amp;strength=70&amp;seed=7"' in html
-    assert "size: None should be" in handlers.link(*own, None, None)
+    assert "size: None should be" in arrivals.link(*own, None, None)
 
 
 def test_a_link_to_the_visitors_own_result(photo, painting):
-    content, style = (handlers._kept(Path(path)) for path in (photo, painting))  # as uploads are
-    assert "not painted yet" in handlers.link(content, style, None, *values())
+    content, style = (results.kept(Path(path)) for path in (photo, painting))  # as uploads are
+    assert "not painted yet" in arrivals.link(content, style, None, *values())
     *_, view = paint(Painter(steps=6).released(), content, style, strength=70)
-    sentence = handlers.link(content, style, view.canvas, *values())
-    assert handlers.LINK_LIMITS.partition(",")[0] in sentence
+    sentence = arrivals.link(content, style, view.canvas, *values())
+    assert words.LINK_LIMITS.partition(",")[0] in sentence
     query = dict(parse_qsl(sentence.partition('"?')[2].partition('"')[0].replace("&amp;", "&")))
-    given = handlers.arrive(SimpleNamespace(query_params=query))
+    given = arrivals.arrive(SimpleNamespace(query_params=query))
     opened, asked = View(*given[: len(View._fields)]), setup(given[len(View._fields) :])
     assert (asked.content, asked.style, str(opened.picture)) == (content, style, view.canvas[0])
     assert opened.canvas == view.canvas and "data:image/jpeg" in opened.wipe and opened.after["visible"]
     assert after_setup(given[len(View._fields) :])["strength"] == 70
     for wrong in ({"picture": "../../etc"}, query | {"picture": "0" * 64}, query | {"picture": query["photo"]}):
-        given = handlers.arrive(SimpleNamespace(query_params=wrong))
-        assert handlers.GONE in setup(given[len(View._fields) :]).note
+        given = arrivals.arrive(SimpleNamespace(query_params=wrong))
+        assert words.GONE in setup(given[len(View._fields) :]).note
         assert View(*given[: len(View._fields)]) == View()
 
 
@@ -307,7 +310,7 @@ def test_every_parameter_is_told_to_programs():
 # --- Finishing --------------------------------------------------------------------------------------------------------
 
 
-def canvas_of(photo: str, painting: str) -> tuple[handlers.Canvas, np.ndarray]:
+def canvas_of(photo: str, painting: str) -> tuple[results.Canvas, np.ndarray]:
     """A painted picture to finish, and its pixels."""
     view = list(paint(Painter(steps=6).released(), photo, painting))[-1]
     return view.canvas, images.to_uint8(images.load(view.canvas[0]))
@@ -315,7 +318,7 @@ def canvas_of(photo: str, painting: str) -> tuple[handlers.Canvas, np.ndarray]:
 
 def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
     canvas, painted = canvas_of(photo, painting)
-    path, offer, sentence = handlers.finish(canvas, 50, 0, -25)
+    path, offer, sentence = results.finish(canvas, 50, 0, -25)
     touches = Finishing(original_color=0.5, sharpness=-0.25)
     content = images.rescale(images.to_uint8(images.load(photo, longest_side=128)), *painted.shape[:2])
     expected = finishing.finish(painted, content, touches)
@@ -324,10 +327,10 @@ def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
     before, after = recipe.read(canvas[0]), recipe.read(path)
     assert before is not None and before.finishing == {}
     assert after == replace(before, finishing={"original_color": 0.5, "sharpness": -0.25})
-    assert handlers.finish(canvas, 0, 0, 0)[0] == canvas[0]
-    assert after_setup(handlers.look_into(path, None))["sharpness"] == -25
+    assert results.finish(canvas, 0, 0, 0)[0] == canvas[0]
+    assert after_setup(arrivals.look_into(path, None))["sharpness"] == -25
 
 
 def test_finishing_without_a_picture(photo, painting):
-    assert all(value == SKIP for value in handlers.finish(None, 50, 0, 0))
-    assert handlers.GONE in handlers.finish(("/gone/away.png", photo, painting), 50, 0, 0)[2]
+    assert all(value == SKIP for value in results.finish(None, 50, 0, 0))
+    assert words.GONE in results.finish(("/gone/away.png", photo, painting), 50, 0, 0)[2]

@@ -1,0 +1,103 @@
+"""Finished pictures: shown with what can be done with them, finished by touches, kept for a day."""
+
+import re
+import tempfile
+from dataclasses import fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+import numpy as np
+from gradio import processing_utils
+from gradio.utils import get_upload_folder
+
+from nst import display, finishing, images, recipe
+from nst.display import trouble
+from nst.finishing import Finishing
+from nst.images import ImageError
+from page.components import data_url
+from page.words import GONE
+
+TOUCHES = tuple(touch.name for touch in fields(Finishing))
+Canvas = tuple[str, str, str]  # paths of the picture as it was painted, of the photo, and of the painting
+
+
+class View(NamedTuple):
+    """What painting changes on the page: one value for each output, in this order."""
+
+    picture: Any = gr.skip()  # an array while painting, at the end the path of a PNG
+    sentence: Any = gr.skip()
+    numbers: Any = gr.skip()
+    wipe: Any = gr.skip()  # the photo, to be drawn over the picture
+    download: Any = gr.skip()
+    canvas: Any = gr.skip()  # a Canvas, or None while there is no finished picture
+    after: Any = gr.skip()  # the block with what can be done with a finished picture
+    film: Any = gr.skip()  # the block with the time-lapse
+    more: Any = gr.skip()
+    paint: Any = gr.skip()
+    stop: Any = gr.skip()
+    leave: Any = gr.skip()
+
+
+def show(path: Path, canvas: Canvas, shape: tuple[int, int]) -> View:
+    """A finished picture, height x width, with all that can be done with it."""
+    height, width = shape
+    photo = images.rescale(images.to_uint8(images.load(canvas[1], longest_side=max(shape))), height, width)
+    return View(
+        picture=path,
+        wipe=display.wipe(data_url(images.encode_jpeg(photo)), width, height),
+        download=offer(path),
+        canvas=canvas,
+        after=gr.update(visible=True),
+    )
+
+
+def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
+    """The picture, the download and the sentence after finishing touches to the picture as it was painted."""
+    if canvas is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    painted, content, _ = canvas
+    try:
+        touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
+        if not touches:
+            return painted, offer(Path(painted)), gr.skip()
+        pixels = _pixels(painted)
+        photo = _pixels(content, pixels.shape[:2])
+        made = recipe.read(painted)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(painted).name
+            texts = replace(made, finishing=touches).texts if made else None
+            images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
+            finished = kept(path)
+    except ImageError:  # swept away after a day
+        return gr.skip(), gr.skip(), trouble(GONE)
+    return finished, offer(Path(finished)), gr.skip()
+
+
+@lru_cache(maxsize=8)  # asked for again and again while a slider moves; the names are made of the files' hashes
+def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
+    pixels = images.to_uint8(images.load(path, longest_side=max(shape) if shape else None))
+    return images.rescale(pixels, *shape) if shape else pixels
+
+
+def kept(path: Path) -> str:
+    """A copy in Gradio's own folder, since it serves no other; swept there after a day."""
+    return processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder())
+
+
+def kept_as(key: str) -> str:
+    """The file that `kept`, or an upload, has put into the folder of this name.
+
+    Raises:
+        ImageError: there is none.
+    """
+    files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
+    for file in files:
+        return str(file)
+    raise ImageError(GONE)
+
+
+def offer(path: Path) -> dict[str, Any]:
+    """A download button with this file."""
+    return gr.update(value=path, visible=True)

@@ -1,0 +1,47 @@
+"""The page's words: labels, explanations, sentences.  What changes during a run is told by `nst.display`."""
+
+from nst import looks, sharing
+
+HEADER = """<h1>Neural style transfer</h1>
+<p>A photo is repainted in the manner of a painting while you watch, by the method of
+<a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
+
+INVITATION = "Choose a photo and a painting, or start with an example."
+LOOKING = "Looking at both pictures …"
+CROWD = "Too many visitors are waiting already; please come back in a few minutes."
+FAULT = "The painting broke off through a fault of ours; a smaller size may work."
+GONE = "This picture is no longer kept here; please paint it again."
+LINK_LIMITS = (
+    "The link lasts until this page is restarted, a day at most, and whoever has it sees your photo, too. The "
+    "downloaded picture keeps for good: dropped in here, it brings back its settings."
+)
+WAITING = "Waiting for the painter …"
+
+# What a visitor can set, with a word and a line for each; programs can give the other settings as well.
+CONTROLS = {
+    "size": ("Size", "Longest side of the result in pixels; twice the size takes about four times as long."),
+    "strength": ("Strength", "0 keeps the photo, 100 gives in to the painting. Pull it while the picture is painted."),
+    "style_scale": (
+        "Stroke size",
+        "Below 1 strokes come out finer, above 1 broader. It counts from the next Paint.",
+    ),
+    "network": ("Network", "The eye that compares the pictures: VGG-19 sees more, the compact one is quicker."),
+    "style_statistics": ("What counts as manner", "How colors and shapes vary together, or the paper's Gram matrices."),
+    "init": ("Begin with", "The photo keeps its outlines; noise lets the painting find its own."),
+    "seed": ("Chance", "Another number is another noise; it counts where the picture begins with noise."),
+    "total_variation_weight": ("Smoothness", "0 keeps every grain, 8 is usual, 50 is very calm."),
+    "detail": ("Photo's detail", "How much of the photo's fine detail comes back while the picture grows."),
+}
+MAIN_CONTROLS = ("strength", "size")  # the others are folded away
+CHOOSERS = (("strength", "How far", looks.PRESETS), ("style_scale", "Manner", looks.LOOKS))
+CHOICES = {
+    "network": {"auto": "Automatic", "compact": "Compact", "vgg19": "VGG-19"},
+    "style_statistics": {"covariance": "Covariances", "gram": "Gram matrices"},
+    "init": {"content": "The photo", "noise": "Noise", "style": "The painting", "mix": "Photo and noise"},
+}
+SLIDERS = {"size": (*sharing.SIZES, 32), "strength": (0, 100, 1), "style_scale": (0.1, 2, 0.05), "detail": (0, 1, 0.05)}
+TOUCH_WORDS = {
+    "original_color": ("Original color", "0 keeps the painting's colors, 100 brings back the photo's."),
+    "photo_blend": ("Blend with the photo", "0 shows the painting, 100 the photo."),
+    "sharpness": ("Sharpness", "Below 0 it is softer than painted, above 0 sharper."),
+}
