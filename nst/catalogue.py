@@ -78,11 +78,6 @@ class Pair:
         style = _described(_entry(self.style))
         return f"{style['artist']} · {style['license'].partition(',')[0]}"
 
-    @property
-    def full_credit(self) -> str:
-        """Whose photo and whose painting it is, under which licenses; two sentences of plain text."""
-        return f"Photo: {_credit(self.content)}. Painting: {_credit(self.style)}."
-
 
 def examples() -> tuple[Example, ...]:
     """All pictures that are on this machine; needs no network."""
@@ -200,12 +195,6 @@ def _described(entry: dict[str, Any]) -> dict[str, Any]:
     """Whose a picture is: ours, where we have one, else the original."""
     whose = entry if "file" in entry else entry["original"]
     return {key: whose[key] for key in ("title", "artist", "year", "license", "source")}
-
-
-def _credit(name: str) -> str:
-    whose = _described(_entry(name))
-    year = f", {whose['year']}" if whose["year"] else ""
-    return f"{whose['title']}, {whose['artist']}{year} ({whose['license']})"
 
 
 _downloads: dict[str, tuple[threading.Thread, float]] = {}  # url -> its thread, and when waiting for it ends

@@ -1,5 +1,6 @@
 """The desk: what visitors ask the studio for, and what they are shown of it."""
 
+import contextlib
 import html
 import inspect
 import logging
@@ -73,13 +74,14 @@ class Desk:
         hidden = gr.update(visible=False)
         yield View(sentence=LOOKING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
         try:
-            for frame in self.studio.paint(visitor, run, at_least):
-                if run.stop.is_set() or frame.step == frame.steps:
-                    continue  # this one will be the PNG
-                news = gr.skip()  # read aloud by screen readers, so not more often than a few times a run
-                if frame.scale != scale or run.settings != settings:
-                    scale, settings, news = frame.scale, run.settings, display.progress(frame)
-                yield View(frame.image, news, display.numbers(frame, run.history))
+            with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
+                for frame in frames:
+                    if run.stop.is_set() or frame.step == frame.steps:
+                        continue  # this one will be the PNG
+                    news = gr.skip()  # read aloud by screen readers, so not more often than a few times a run
+                    if frame.scale != scale or run.settings != settings:
+                        scale, settings, news = frame.scale, run.settings, display.progress(frame)
+                    yield View(frame.image, news, display.numbers(frame, run.history))
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = str(error)
         except Exception:
