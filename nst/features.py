@@ -60,7 +60,7 @@ class Network:
             if layer in layers:
                 top, rows, columns = margin // stride, -(-height // stride), -(-width // stride)
                 # Not x[:, top:…]: on the CPU the gradient of that takes TensorFlow ten times as long.
-                seen = tf.slice(x, (0, top, top, 0), (-1, rows, columns, x.shape[-1]))
+                seen = tf.slice(x, (0, top, top, 0), (x.shape[0], rows, columns, x.shape[-1]))
                 features[layer] = (
                     self._convolve(seen, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else seen
                 )

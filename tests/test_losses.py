@@ -39,6 +39,14 @@ def test_gradient_of_the_covariance_is_what_tensorflow_would_find():
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-7)
 
 
+def test_gradient_of_the_gram_matrix_by_hand():
+    # d(w G₀₀)/dF = 2 w F₀ / 4 for the first filter.
+    with tf.GradientTape() as tape:
+        tape.watch(FEATURES)
+        total = 6 * gram_matrix(FEATURES)[0, 0, 0]
+    np.testing.assert_allclose(tape.gradient(total, FEATURES)[..., 0], 3 * FEATURES[..., 0])
+
+
 def test_statistics_do_not_depend_on_the_size_of_the_picture():
     tiled = tf.tile(FEATURES, (1, 3, 5, 1))
     for kind in ("gram", "covariance"):
