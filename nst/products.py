@@ -44,8 +44,8 @@ def mapped(features: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tens
 
 def shifted(features: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """F + b at each position; offset float32 (B, C).  With a product by one it takes less time than without."""
-    one = tf.eye(features.shape[-1], batch_shape=tf.shape(features)[:1])
-    return mapped(features, tf.ensure_shape(one, (features.shape[0], None, None)), offset)
+    one = tf.linalg.diag(tf.ones_like(offset))
+    return mapped(features, one, offset)
 
 
 def _mean_over_positions(product: Callable[[tf.Tensor], tf.Tensor], features: tf.Tensor) -> tf.Tensor:
