@@ -102,18 +102,18 @@ def style_loss(statistics: Statistics, target: Statistics, normalization: str) -
 
 def total_variation(image: tf.Tensor) -> tf.Tensor:
     """Mean squared difference of neighboring pixels, down plus across; image float32 (B, H, W, 3) in [0, 1]."""
-    return _mean_square_step(image, axis=1) + _mean_square_step(image, axis=2)
+    batch, height, width, colors = tf.unstack(tf.shape(image))
+    # As rows of numbers, and not image[:, 1:]: on the CPU the gradient takes TensorFlow a seventh of the time.
+    rows = tf.reshape(image, (batch, height, width * colors))
+    down, across = (batch, height - 1, width * colors), (batch, height, (width - 1) * colors)
+    return _mean_square(tf.slice(rows, (0, 1, 0), down) - tf.slice(rows, (0, 0, 0), down)) + _mean_square(
+        tf.slice(rows, (0, 0, colors), across) - tf.slice(rows, (0, 0, 0), across)
+    )
 
 
-def _mean_square_step(image: tf.Tensor, axis: int) -> tf.Tensor:
-    """Mean squared difference of neighbors along an axis."""
-    steps = tf.unstack(tf.shape(image))
-    steps[axis] -= 1
-    one = [int(other == axis) for other in range(4)]
-    # Not image[:, 1:]: on the CPU the gradient of that takes TensorFlow ten times as long.
-    difference = tf.slice(image, one, steps) - tf.slice(image, [0] * 4, steps)
+def _mean_square(x: tf.Tensor) -> tf.Tensor:
     # divide_no_nan: a picture one pixel high has no neighbors below.
-    return tf.math.divide_no_nan(tf.reduce_sum(tf.square(difference)), tf.cast(tf.size(difference), tf.float32))
+    return tf.math.divide_no_nan(tf.reduce_sum(tf.square(x)), tf.cast(tf.size(x), tf.float32))
 
 
 def _symmetric(by_matrix: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
