@@ -1,4 +1,4 @@
-"""The command line: `python -m nst paint CONTENT STYLE -o OUT`, `python -m nst recipe FILE`, `python -m nst examples`.
+"""The command line: `python -m nst paint CONTENT STYLE -o OUT`, `recipe FILE`, `examples`, `bench`.
 
 Nothing heavy is imported before it is needed: `--help` and complaints about flags do not wait for TensorFlow.
 """
@@ -121,8 +121,8 @@ def _add_bench(commands: Any) -> None:
         form, words = f"{flag[2].upper()},...", f"only these (of {', '.join(map(str, every))})"
         measuring.add_argument(flag, type=_several(allowed, right), default=(), metavar=form, help=words)
     turns = _several({str(turns): turns for turns in range(1, 101)}, "a whole number from 1 to 100")
-    words = f"turns of each program, of which the fastest counts (default: {bench.TURNS})"
-    measuring.add_argument("--turns", type=lambda text: turns(text)[0], default=bench.TURNS, metavar="N", help=words)
+    words = f"turns of each program, of which the fastest counts (default: {bench.TURNS}; {bench.QUICK_TURNS} if quick)"
+    measuring.add_argument("--turns", type=lambda text: turns(text)[0], default=None, metavar="N", help=words)
 
 
 def _several(allowed: dict[str, Any], right: str) -> Callable[[str], tuple]:

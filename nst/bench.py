@@ -19,7 +19,7 @@ from typing import Any
 from nst import machine
 
 NETWORKS, PRECISIONS, SIZES = ("compact", "vgg19"), ("float32", "bfloat16"), (128, 256, 512, 1024)
-TURNS, PEAK_TURNS = 4, 3  # the first steps turn, which waits for the compiler, is not among them
+TURNS, QUICK_TURNS = 4, 2  # the first steps turn, which waits for the compiler, is not among them
 COLUMNS = ("network", "precision", "size", "s/step", "memory GB", "of peak", "plain s", "ratio", "torch s", "ratio")
 LEGEND = """\
 s/step: the fastest of {turns} turns of at least 0.3 s, the contenders by turns: other work on the machine can only add.
@@ -117,7 +117,8 @@ def run(options: Any) -> int:
     here = machine.describe(("tensorflow", "keras", "torch"))
     if hasattr(os, "getloadavg"):
         here += f"; load {os.getloadavg()[0]:.1f} before the start"
-    peaks, facts = _peaks(options.precisions or PRECISIONS)
+    turns = options.turns or (QUICK_TURNS if options.quick else TURNS)
+    peaks, facts = _peaks(options.precisions or PRECISIONS, turns // 2 or 1)
     if facts.get("gpu"):
         here += f"; GPU: {facts['gpu']}"
     precisions = options.precisions or (
@@ -130,11 +131,11 @@ def run(options: Any) -> int:
         print(here, table_row(COLUMNS), sep="\n", flush=True)
     for network in options.networks or NETWORKS:
         for size in sizes:
-            for row in measure(network, precisions, size, turns=options.turns, peaks=peaks, torch=torch, here=here):
+            for row in measure(network, precisions, size, turns=turns, peaks=peaks, torch=torch, here=here):
                 rows.append(row)
                 print(json.dumps(asdict(row)) if options.json else table_row(cells(row)), flush=True)
     if not options.json:
-        print(legend(rows, peaks, options.turns, torch=torch))
+        print(legend(rows, peaks, turns, torch=torch))
     return 0 if any(row.seconds_per_step for row in rows) else 1
 
 
@@ -195,13 +196,13 @@ def measure(
         )
 
 
-def _peaks(precisions: Sequence[str]) -> tuple[dict[str, float], dict[str, Any]]:
+def _peaks(precisions: Sequence[str], turns: int) -> tuple[dict[str, float], dict[str, Any]]:
     """Floating-point operations a second that products reach in each precision, and facts about the machine."""
     field = {precision: Contender(kind="peak", precision=precision) for precision in precisions}
     facts: dict[str, Any] = {}
     for each in field.values():
         facts |= each.facts()
-    for _ in range(PEAK_TURNS):
+    for _ in range(turns):
         for each in field.values():
             each.take_turn()
     for each in field.values():

@@ -161,7 +161,7 @@ class Peak:
         for side in (2048, 4096, 8192):
             rate, seconds = self._rate((side, side), (side, side), 2 * side**3)
             best = max(best, rate)
-            if seconds > 0.1:
+            if seconds > 0.05:
                 break
         return max(best, self._rate((4, 128, 128, 256), (3, 3, 256, 256), 2 * 4 * 128 * 128 * 9 * 256**2)[0])
 
