@@ -106,3 +106,16 @@ def test_covariance_in_bfloat16_keeps_its_digits():
     features = tf.constant(random.random((1, 40, 50, 16)) + 3.0, tf.float32)  # means large beside the spread
     exact, rounded = covariance(features)[0], covariance(tf.cast(features, tf.bfloat16))[0]
     assert tf.norm(exact - rounded) / tf.norm(exact) < 0.02
+
+
+def test_the_style_loss_in_bfloat16_is_near_float64s():
+    random = np.random.default_rng(0)
+    ours, theirs = (tf.constant(random.gamma(1, scale, (1, 70, 50, 16)), tf.float32) for scale in (1.0, 1.1))
+
+    def exact(features):
+        rows = tf.cast(features, tf.float64).numpy().reshape(-1, 16)
+        return np.cov(rows.T, bias=True), rows.mean(axis=0)
+
+    errors = [np.sum((a - b) ** 2) / np.sum(b**2) for a, b in zip(exact(ours), exact(theirs))]
+    rounded = (style_statistics(tf.cast(features, tf.bfloat16), "covariance") for features in (ours, theirs))
+    assert float(style_loss(*rounded, "relative")) == pytest.approx(sum(errors) ** 0.5, rel=0.01)
