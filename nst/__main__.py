@@ -1,4 +1,4 @@
-"""The command line: `python -m nst paint CONTENT STYLE -o OUT`, `python -m nst recipe FILE`, `python -m nst examples`.
+"""The command line: `python -m nst paint CONTENT STYLE -o OUT`, `recipe FILE`, `examples`, `bench`.
 
 Nothing heavy is imported before it is needed: `--help` and complaints about flags do not wait for TensorFlow.
 """
@@ -17,6 +17,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
 
+from nst.machine import peak_memory
 from nst.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +99,43 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("examples", help="list the photos and paintings that can be named instead of files")
     listing.add_argument("--fetch", action="store_true", help="get the missing paintings from Wikimedia Commons")
     listing.set_defaults(command=list_examples)
+    _add_bench(commands)
     return parser
+
+
+def _add_bench(commands: Any) -> None:
+    from nst import bench
+
+    words = "measure seconds and memory a step, against the machine's peak and against plain programs"
+    measuring = commands.add_parser("bench", help=words, description=words[0].upper() + words[1:] + ".")
+    measuring.set_defaults(command=bench.run)
+    measuring.add_argument("--json", action="store_true", help="a line of JSON for each row")
+    quick = "both networks at 512 pixels in the machine's quicker precision, without PyTorch"
+    measuring.add_argument("--quick", action="store_true", help=quick)
+    low, high = (Settings.__dataclass_fields__["size"].metadata[end] for end in ("low", "high"))
+    sizes = {str(size): size for size in range(low, high + 1)}
+    for flag, every, allowed, right in (
+        ("--networks", bench.NETWORKS, {name: name for name in bench.NETWORKS}, "compact or vgg19"),
+        ("--precisions", bench.PRECISIONS, {name: name for name in bench.PRECISIONS}, "float32 or bfloat16"),
+        ("--sizes", bench.SIZES, sizes, f"whole numbers from {low} to {high}"),
+    ):
+        form, words = f"{flag[2].upper()},...", f"only these (of {', '.join(map(str, every))})"
+        measuring.add_argument(flag, type=_several(allowed, right), default=(), metavar=form, help=words)
+    turns = _several({str(turns): turns for turns in range(1, 101)}, "a whole number from 1 to 100")
+    words = f"turns of each program, of which the fastest counts (default: {bench.TURNS}; {bench.QUICK_TURNS} if quick)"
+    measuring.add_argument("--turns", type=lambda text: turns(text)[0], default=None, metavar="N", help=words)
+
+
+def _several(allowed: dict[str, Any], right: str) -> Callable[[str], tuple]:
+    """A reader of values with commas between."""
+
+    def read(text: str) -> tuple:
+        items = dict.fromkeys(item.strip() for item in text.split(","))
+        if not set(items) <= set(allowed):
+            raise argparse.ArgumentTypeError(f"{text!r} should be {right}")
+        return tuple(allowed[item] for item in items)
+
+    return read
 
 
 def _flag(knob: Field) -> str:
@@ -298,22 +335,12 @@ def _summarize(
             "precision": network.precision,
             "seconds": round(frame.elapsed, 3),
             "steps_per_second": round(frame.step / frame.elapsed, 3) if frame.elapsed > 0 else None,
-            "peak_memory_bytes": _peak_memory(),
+            "peak_memory_bytes": peak_memory(),
         }
         _print(json.dumps(told))
     elif not code:
         painted = f"{width} x {height} pixels, {frame.steps} steps in {frame.elapsed:.1f} s"
         _print(f"{options.output}: {painted} by {network.name} in {network.precision}. {network.reason}")
-
-
-def _peak_memory() -> int | None:
-    """The most memory this process has held, in bytes; None where the system does not say (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _print(line: str) -> None:

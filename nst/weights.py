@@ -7,7 +7,7 @@ import hashlib
 import json
 import socket
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,12 @@ KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5
 COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: what the compact network expects
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, of 255: subtracted from each picture when VGG-19 was trained
 DOWNLOAD_PATIENCE = 10  # seconds without an answer
+
+
+def down_to(names: Collection[str], wanted: Collection[str]) -> list[str]:
+    """The convolutions among the parameters `names`, from the first to the deepest of the layers `wanted`."""
+    present = [layer for layer in CONVOLUTIONS if f"{layer}_kernel" in names]
+    return present[: 1 + max(present.index(layer) for layer in wanted)]
 
 
 class WeightsError(ValueError):

@@ -1,0 +1,115 @@
+"""How cost grows: with the pixels, to 2048 x 2048, and with the number of paintings; and what fits into 16 GB.
+
+    python benchmarks/growth.py [--networks compact,vgg19] [--sizes 256,512,1024,2048]
+
+In the machine's quicker precision.  Each size is measured in a process of its own, whose peak memory is the size's.
+"""
+
+import argparse
+import math
+import statistics
+import sys
+import time
+from itertools import islice, pairwise
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from nst import bench, machine
+from nst.settings import Settings
+
+GIGABYTES = 16
+TURNS = 2  # after the first, which waits for the compiler
+BENT = 0.15  # a cost that grows this much more or less than the pixels, to the power, is not called linear
+
+
+def pixels(networks: list[str], sizes: list[int], precision: str) -> None:
+    """A table of seconds and memory by size, for each network, and what follows from it."""
+    print(f"{'network':>8}  {'size':>5}  {'s/step':>8}  {'µs/pixel':>8}  {'power':>6}  {'memory GB':>9}")
+    for network in networks:
+        measured: list[tuple[int, float, int]] = []  # pixels, seconds a step, bytes
+        for size in sizes:
+            contender = bench.Contender(kind="ours", network=network, precision=precision, size=size)
+            contender.facts()
+            for turn in range(-1, TURNS):
+                contender.take_turn(count=turn >= 0)
+            memory = contender.finish()
+            if not contender.turns or memory is None:
+                print(f"{network:>8}  {size:>5}  {contender.error}")
+                break
+            measured.append((size**2, min(contender.turns), memory))
+            area, seconds, _ = measured[-1]
+            power = f"{growth(*measured[-2:]):.2f}" if len(measured) > 1 else ""
+            micro = 1e6 * seconds / area
+            print(
+                f"{network:>8}  {size:>5}  {seconds:>8.3f}  {micro:>8.2f}  {power:>6}  {memory / 1e9:>9.2f}", flush=True
+            )
+        print(f"  {conclusion(measured)}")
+
+
+def growth(before: tuple[int, float, int], after: tuple[int, float, int]) -> float:
+    """The power of the pixels that the seconds grew with from one size to the next: 1 is linear."""
+    return math.log(after[1] / before[1]) / math.log(after[0] / before[0])
+
+
+def conclusion(measured: list[tuple[int, float, int]]) -> str:
+    """Where the seconds are not linear, and the largest square that fits, from the two largest sizes' memory."""
+    bent = [f"{after[0] ** 0.5:.0f}" for before, after in pairwise(measured) if abs(growth(before, after) - 1) > BENT]
+    words = f"not linear in the pixels on the way to {', '.join(bent)}" if bent else "linear in the pixels"
+    if len(measured) < 2:
+        return words + "; too few sizes to say what fits."
+    (fewer, _, less), (more, _, most) = measured[-2:]
+    slope = (most - less) / (more - fewer)
+    if slope <= 0:
+        return words + "; memory did not grow."
+    side = ((GIGABYTES * 1e9 - most) / slope + more) ** 0.5
+    beyond = ", beyond the sizes measured" if side > more**0.5 else ""
+    return f"{words}; {slope:.0f} bytes a pixel, so {GIGABYTES} GB hold a square of {side:.0f} pixels{beyond}."
+
+
+def paintings(network: str, precision: str, size: int = 256, most: int = 4, rounds: int = 3) -> None:
+    """Seconds to the first picture (targets, and one look at the image) and a step, for 1 to `most` paintings."""
+    from nst import contenders
+    from nst.features import Network
+    from nst.transfer import StyleTransfer
+
+    transfer = StyleTransfer(Network(network, contenders.find_weights(network)[0], precision=precision))
+    settings = Settings(size=size, min_scale=size, steps=(50,), frames_per_second=60)
+    content, *styles = contenders.pictures(size, most + 1)
+    first: dict[int, list[float]] = {}
+    step: dict[int, list[float]] = {}
+    for turn in range(-1, rounds):  # the first waits for the compiler
+        for count in range(1, most + 1):
+            frames = transfer.stylize(content, styles[:count], settings)
+            times = [time.perf_counter()]
+            for frame in islice(frames, 8):
+                times.append(time.perf_counter())
+                last = frame.step
+            if turn >= 0:
+                first.setdefault(count, []).append(times[1] - times[0])
+                step.setdefault(count, []).append((times[-1] - times[1]) / last)
+    print(f"\n{network}, {size} pixels\n{'paintings':>9}  {'first picture, s':>16}  {'s/step':>7}")
+    for count in first:
+        print(f"{count:>9}  {min(first[count]):>16.3f}  {min(step[count]):>7.3f}")
+    more = statistics.mean(min(first[count]) - min(first[1]) for count in range(2, most + 1)) / (most / 2)
+    print(f"  each painting more: {more:.3f} s once a scale, nothing a step but for noise.")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="compact,vgg19")
+    parser.add_argument("--sizes", default="256,512,1024,2048")
+    options = parser.parse_args()
+    networks, sizes = options.networks.split(","), sorted(map(int, options.sizes.split(",")))
+    probe = bench.Contender(kind="peak", precision="float32")
+    precision = "bfloat16" if probe.facts().get("fast_bfloat16") else "float32"
+    probe.finish()
+    print(f"{machine.describe(('tensorflow', 'keras'))}; {precision}")
+    pixels(networks, sizes, precision)
+    for network in networks:
+        paintings(network, precision)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What this machine is, and how much of its memory this process has taken.  Standard library only."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def describe(packages: Sequence[str]) -> str:
+    """One line: system, cores, processor, versions of Python and of those packages that are installed."""
+    versions = [f"Python {platform.python_version()}"]
+    for package in packages:
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"no {package}")
+    return f"{platform.system()} {platform.machine()}, {_cores()} cores ({_processor()}); {', '.join(versions)}"
+
+
+def peak_memory() -> int | None:
+    """The most memory this process has held, in bytes; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _cores() -> int | None:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    pairs = (line.partition(":") for line in text.splitlines())
+    facts = {name.strip(): fact.strip() for name, _, fact in pairs}
+    special = [name for name in ("amx_bf16", "avx512_bf16") if name in facts.get("flags", "").split()]
+    return " with ".join([facts.get("model name", "unknown processor"), *special[:1]])
