@@ -1,6 +1,6 @@
 """How soon the picture is good: coarse-to-fine against one scale, Adam against L-BFGS, and runs that end early.
 
-    python benchmarks/quality.py [--size 256] [--rounds 1] [--weights FILE] [--pictures FOLDER]
+    python benchmarks/quality.py [--size 256] [--steps 500] [--rounds 1] [--weights FILE] [--pictures FOLDER]
 
 Paints the Starry Night pairing with the compact network and, with `--weights`, with that VGG-19 too.  Whatever painted
 it, a picture is judged as it is shown, by the total loss of the default settings at the final size in float32.  Only
@@ -26,7 +26,6 @@ import tensorflow as tf
 
 from nst import Frame, Settings, StyleTransfer, catalogue, images, load_network
 
-PLENTY = 500  # steps: what one scale and Adam take for the picture that the others should reach
 EVERY = 5  # steps between two looks at a picture
 
 Judge = Callable[[Frame], float]
@@ -56,11 +55,11 @@ def watch(frames: Iterator[Frame], judge: Judge, size: int, goal: float | None) 
             return Run(frame.step, seconds, loss, frame.image)
 
 
-def variants(settings: Settings) -> tuple[dict[str, Settings], dict[str, Settings]]:
+def variants(settings: Settings, steps: int) -> tuple[dict[str, Settings], dict[str, Settings]]:
     """Runs to stop at the goal, the first of which sets it, and runs to let come to their end."""
     *coarser, _ = settings.scales()
-    one_scale = replace(settings, min_scale=settings.size, steps=(PLENTY,))
-    several = replace(settings, steps=(*(steps for _, steps in coarser), PLENTY))
+    one_scale = replace(settings, min_scale=settings.size, steps=(steps,))
+    several = replace(settings, steps=(*(count for _, count in coarser), steps))
     to_goal = {
         f"{words}, {optimizer}": replace(variant, optimizer=optimizer)
         for words, variant in (("one scale", one_scale), ("coarse to fine", several))
@@ -122,12 +121,12 @@ def compare_on(settings: Settings, options: argparse.Namespace) -> None:
     def paint(settings: Settings) -> Iterator[Frame]:
         return transfer.stylize(content, [style], settings)
 
-    to_goal, to_end = variants(settings)
+    to_goal, to_end = variants(settings, options.steps)
     for optimizer in ("adam", "lbfgs"):  # compiled before anything is timed
         list(paint(replace(settings, optimizer=optimizer, steps=(2,))))
     print(f"\n{transfer.network.name}, {transfer.network.precision}, {settings.size} px, {options.rounds} rounds")
     ways = compare(to_goal, paint, judge, options.rounds, race=True)
-    table(f"to the loss of {PLENTY} Adam steps", ways)
+    table(f"to the loss of {options.steps} Adam steps", ways)
     ends = compare(to_end, paint, judge, options.rounds, race=False)
     table("default steps, to the end", ends)
     if options.pictures:
@@ -141,6 +140,7 @@ def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="longest side in pixels; default 256")
+    parser.add_argument("--steps", type=int, default=500, help="of Adam, whose loss is the goal; default 500")
     parser.add_argument("--rounds", type=int, default=1, help="how often every run is repeated; default 1")
     parser.add_argument("--weights", help="file with VGG-19's weights")
     parser.add_argument("--pictures", help="folder for the pictures")
