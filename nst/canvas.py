@@ -13,12 +13,12 @@ from nst.settings import Settings
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run can go on from: plain values, with 16 bytes for each one of the frame's image."""
+    """Where a run can go on from: plain values, with at most 16 bytes for each one of the frame's image."""
 
     image: np.ndarray  # float32 (1, H, W, 3) in [0, 1]: the optimizer's latest iterate
     average: np.ndarray  # the same: the running average of iterates, which is what the frame shows
     weight: float  # of the iterates in the average so far, 0 to 1
-    memory: tuple[np.ndarray, ...]  # Adam's `Moments`
+    memory: tuple[np.ndarray, ...]  # Adam's `Moments`; empty before its first step and after L-BFGS
     step: int  # steps done in the whole run
     left: int  # steps still to do at this scale
     elapsed: float  # seconds since the run began
@@ -35,19 +35,19 @@ class Canvas(NamedTuple):
     image: tf.Tensor  # float32 (1, H, W, 3) in [0, 1]: the latest iterate
     average: tf.Tensor  # the same: the running average of iterates
     weight: float  # of the iterates in the average so far, 0 to 1
-    memory: Moments
+    memory: Moments | None  # Adam's
 
     @classmethod
     def started(cls, picture: np.ndarray, memory: Moments | None = None) -> "Canvas":
         """Before a scale's first step."""
         image = tf.constant(picture)
-        return cls(image, image, 0.0, memory or Moments.none(image))
+        return cls(image, image, 0.0, memory)
 
     @classmethod
     def restored(cls, checkpoint: Checkpoint) -> "Canvas":
         """As it was when the checkpoint was made."""
         image, average, *memory = map(tf.constant, (checkpoint.image, checkpoint.average, *checkpoint.memory))
-        return cls(image, average, checkpoint.weight, Moments(*memory))
+        return cls(image, average, checkpoint.weight, Moments(*memory) if memory else None)
 
     def after(self, iterate: Iterate, averaging: float) -> "Canvas":
         """With one more iterate in the average, divided by their weight: Adam's correction for the first steps."""
@@ -58,7 +58,8 @@ class Canvas(NamedTuple):
     def grown(self, photo: np.ndarray, detail: float) -> "Canvas":
         """What is shown, at the photo's size."""
         height, width = photo.shape[1:3]
-        return self.started(_finer(self.average.numpy(), photo, detail), self.memory.resized(height, width))
+        memory = self.memory and self.memory.resized(height, width)
+        return self.started(_finer(self.average.numpy(), photo, detail), memory)
 
 
 def start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:

@@ -65,7 +65,10 @@ class Settings:
     min_scale: int = _knob(128, "smallest longest side of the coarsest scale, in pixels", 32, 4096)
     scale_factor: float = _knob(2.0, "each scale is this much larger than the one before", 1.1, 8)
     detail: float = _knob(1.0, "share of the photo's finer detail brought in at each larger scale", 0, 1)
-    learning_rate: float = _knob(0.02, "Adam's step, in units of the [0, 1] image", 1e-5, 1)
+    optimizer: str = _knob(
+        "adam", "what moves the pixels; both look at the picture once a step", choices=("adam", "lbfgs")
+    )
+    learning_rate: float = _knob(0.02, "Adam's step, L-BFGS's longest, in units of the [0, 1] image", 1e-5, 1)
     averaging: float = _knob(0.97, "decay of the running average of iterates that is shown; 0: the last one", 0, 0.9999)
     padding: int = _knob(16, "pixels by which the picture is mirrored outward before the network", 0, 256)
     frames_per_second: float = _knob(4.0, "at most this many intermediate pictures a second", 0.01, 60)

@@ -12,7 +12,7 @@ from nst.canvas import Canvas, Checkpoint, start
 from nst.clock import Clock
 from nst.features import Features, Network
 from nst.losses import Statistics, content_loss, style_loss, style_statistics, total_variation
-from nst.optimizers import Losses, Objective, adam
+from nst.optimizers import OPTIMIZERS, Losses, Objective
 from nst.settings import Settings
 
 
@@ -66,9 +66,10 @@ class StyleTransfer:
     ) -> Generator[Frame, None, None]:
         """Repaint `content` in the manner of `styles`.
 
-        A stopped run goes on from the checkpoint of its last frame as if it had not been stopped, a finished one for
-        `more_steps`.  The strength or any other setting may have changed meanwhile, and so may the pictures, if the
-        content keeps its proportions; twice the size adds a scale.  `settings.tolerance` counts from there.
+        A stopped run goes on from the checkpoint of its last frame as if it had not been stopped, though L-BFGS forgets
+        what it learned of the loss; a finished run for `more_steps`.  The strength or any other setting may have
+        changed meanwhile, and so may the pictures, if the content keeps its proportions; twice the size adds a scale.
+        `settings.tolerance` counts from there.
 
         Args:
             content: float32 (1, H, W, 3) RGB in [0, 1], of any size.
@@ -101,7 +102,8 @@ class StyleTransfer:
                 yield _frame(clock, canvas, losses, steps if checkpoints else None)
             elif canvas.image.shape != photo.shape:
                 canvas = canvas.grown(photo, settings.detail)
-            iterates = adam(objective, canvas.image, canvas.memory, settings.learning_rate)
+            optimizer = OPTIMIZERS[settings.optimizer]
+            iterates = optimizer(objective, canvas.image, canvas.memory, settings.learning_rate)
             still = _Stillness(settings.tolerance)
             for left, iterate in zip(reversed(range(steps)), iterates):
                 clock.tick()
@@ -235,7 +237,7 @@ def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Fr
             image=canvas.image.numpy(),
             average=picture,
             weight=canvas.weight,
-            memory=tuple(part.numpy() for part in canvas.memory),
+            memory=tuple(part.numpy() for part in canvas.memory or ()),
             step=clock.step,
             left=left,
             elapsed=clock.elapsed,

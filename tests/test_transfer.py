@@ -48,6 +48,12 @@ def test_the_loss_falls(transfer):
     assert frames[-1].losses["total"] < frames[0].losses["total"]
 
 
+def test_lbfgs_gets_further_than_adam_in_as_many_steps(transfer):
+    by = {optimizer: paint(transfer, optimizer=optimizer, steps=(30, 30), size=64) for optimizer in ("adam", "lbfgs")}
+    assert by["lbfgs"][-1].losses["total"] < by["adam"][-1].losses["total"]
+    assert by["lbfgs"][-1].step == by["adam"][-1].step == 60
+
+
 def test_total_is_the_weighted_sum(transfer):
     losses = paint(transfer, content_weight=2, style_weight=3, total_variation_weight=5)[-1].losses
     expected = 2 * losses["content"] + 3 * losses["style"] + 5 * losses["total_variation"]
@@ -155,11 +161,12 @@ def test_what_does_not_fit_is_refused_before_painting(transfer, changes, styles,
     assert sentence in str(error.value)
 
 
-def test_an_overflow_is_told_after_the_good_frames():
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_an_overflow_is_told_after_the_good_frames(optimizer):
     broken = toy.weights()
     broken.parameters["block1_conv2_kernel"][:] = 1e30
     frames = StyleTransfer(type(toy.network())("toy", broken)).stylize(
-        CONTENT, [STYLE], replace(toy.SETTINGS, style_statistics="gram", normalization="paper")
+        CONTENT, [STYLE], replace(toy.SETTINGS, optimizer=optimizer, style_statistics="gram", normalization="paper")
     )
     assert next(frames).step == 0
     with pytest.raises(FloatingPointError, match="learning rate"):
@@ -252,6 +259,17 @@ def test_strength_and_pictures_may_change_in_between(transfer):
     stronger = go_on(transfer, resume, more_steps=20, strength=90, averaging=0.5)[-1]
     assert stronger.losses["style"] < same.losses["style"]
     assert (go_on(transfer, resume, more_steps=20, styles=[STYLE[:, ::-1] ** 3])[-1].image != same.image).any()
+
+
+@pytest.mark.parametrize("step", [0, 3, 6, 8])
+@pytest.mark.parametrize(("before", "after"), [("lbfgs", "lbfgs"), ("adam", "lbfgs"), ("lbfgs", "adam")])
+def test_optimizers_take_over_from_each_other(transfer, every_step, before, after, step):
+    checkpoint = stopped(transfer, step, optimizer=before).checkpoint
+    resumed = go_on(transfer, checkpoint, optimizer=after, learning_rate=0.003)
+    assert [(frame.step, frame.steps) for frame in resumed] == [(later, 10) for later in range(step + 1, 11)]
+    if step < 6:  # then comes another scale, and with it another loss
+        assert resumed[5 - step].losses["total"] < resumed[0].losses["total"]
+    assert bool(resumed[-1].checkpoint.memory) == (after == "adam")
 
 
 def test_a_picture_goes_on_to_grow(transfer):
