@@ -100,7 +100,8 @@ class Contender:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
-                stream and stream.close()
+                if stream:
+                    stream.close()
 
     def _hear(self) -> dict[str, Any]:
         if self.error:
