@@ -129,9 +129,15 @@ class StyleTransfer:
         kinds = settings.style_statistics, settings.normalization
         thins = self.network.precision == "bfloat16" and photo.shape[1] * photo.shape[2] > MANY
 
+        fixed = targets, weights, *kinds, margin
+        # Compiled for every size at once: by itself TensorFlow would do so only when it meets the second.
+        step = tf.zeros(()) if thins else None
+        general = tf.nest.map_structure(_of_any_size, (tf.constant(photo), *fixed, step))
+        self._compiled_step.get_concrete_function(*general)
+
         def objective(image: tf.Tensor, step: tf.Tensor | None = None) -> tuple[Losses, tf.Tensor]:
             try:
-                return self._compiled_step(image, targets, weights, *kinds, margin, step if thins else None)
+                return self._compiled_step(image, *fixed, step if thins else None)
             except tf.errors.ResourceExhaustedError as error:
                 raise MemoryError(f"{max(photo.shape)} pixels are too many for this machine's memory.") from error
 
@@ -269,6 +275,14 @@ def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Fr
         remaining=clock.remaining,
         checkpoint=checkpoint,
     )
+
+
+def _of_any_size(argument: Any) -> Any:
+    """What tells the compiler a tensor's type, without the height and the width of a picture."""
+    if not isinstance(argument, tf.Tensor):
+        return argument
+    shape = argument.shape.as_list()
+    return tf.TensorSpec([shape[0], None, None, shape[3]] if len(shape) == 4 else shape, argument.dtype)
 
 
 def _scaled(image: np.ndarray, side: int) -> np.ndarray:
