@@ -37,7 +37,14 @@ class Network:
         self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
         self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
 
-    def __call__(self, image: tf.Tensor, layers: Collection[str], margin: int = 0) -> Features:
+    def __call__(
+        self,
+        image: tf.Tensor,
+        layers: Collection[str],
+        margin: int = 0,
+        thinned: Collection[str] = (),
+        phase: int | tf.Tensor = 0,
+    ) -> Features:
         """Activations after the ReLU.
 
         Args:
@@ -45,6 +52,8 @@ class Network:
             layers: names among `self.layers`; nothing after the deepest of them is computed.
             margin: the picture is continued by its mirror image this many pixels on each side and the activations there
                 are cut away again: zeros outside the picture would count as style and paint bands along its border.
+            thinned: those of the layers that give every other row and column only, if they are seen through a head.
+            phase: which of the four ways to take every other; int32, and four in a row take every position once.
 
         Returns:
             for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.
@@ -59,19 +68,28 @@ class Network:
                 x = self._pool(x, ksize=2, strides=2, padding="SAME")
             x = self._convolve(_edged(x), layer)
             if layer in layers:
-                top, rows, columns = margin // stride, -(-height // stride), -(-width // stride)
-                # Not x[:, top:…]: on the CPU the gradient of that takes TensorFlow ten times as long.
-                seen = tf.slice(x, (0, top, top, 0), (x.shape[0], rows, columns, x.shape[-1]))
-                features[layer] = (
-                    self._convolve(seen, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else seen
-                )
+                size = -(-height // stride), -(-width // stride)
+                features[layer] = self._seen(x, layer, margin // stride, size, phase if layer in thinned else None)
                 if len(features) == len(layers):
                     break
         return features
 
-    def _convolve(self, x: tf.Tensor, layer: str) -> tf.Tensor:
+    def _seen(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
+        """A layer without its margin, (rows, columns) of `size`, through its head if it has one."""
+        (rows, columns), down, across, strides = size, 0, 0, 1
+        has_head = f"{layer}_head_kernel" in self._parameters
+        if has_head and phase is not None:
+            # The first two and the last two between them see all rows and all columns.
+            corner = tf.gather([(0, 0), (1, 1), (0, 1), (1, 0)], phase)
+            (down, across), strides = tf.unstack(tf.minimum(corner, (rows - 1, columns - 1))), 2
+        # Not x[:, top:…]: on the CPU the gradient of that takes TensorFlow ten times as long.
+        start, count = (0, margin + down, margin + across, 0), (x.shape[0], rows - down, columns - across, x.shape[-1])
+        x = tf.slice(x, start, count)
+        return self._convolve(x, f"{layer}_head", strides) if has_head else x
+
+    def _convolve(self, x: tf.Tensor, layer: str, strides: int = 1) -> tf.Tensor:
         kernel, bias = self._parameters[f"{layer}_kernel"], self._parameters[f"{layer}_bias"]
-        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides=1, padding="VALID"), bias))
+        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides, padding="VALID"), bias))
 
 
 def load_network(settings: Settings) -> Network:

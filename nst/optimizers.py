@@ -1,13 +1,20 @@
 """Optimizers of the pixels: each is a generator that yields an `Iterate` a step, for as long as it is asked."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
 Losses = dict[str, tf.Tensor]  # "content", "style", "total_variation", "total" -> float32 scalar
-Objective = Callable[[tf.Tensor], tuple[Losses, tf.Tensor]]  # image -> its losses, the gradient of "total"
+
+
+class Objective(Protocol):
+    """What is descended."""
+
+    def __call__(self, image: tf.Tensor, step: tf.Tensor | None = None) -> tuple[Losses, tf.Tensor]:
+        """The image's losses and the gradient of "total"; exact, or given a step what is quick to tell at that one."""
+        ...
 
 
 class Moments(NamedTuple):
@@ -48,7 +55,7 @@ def adam(objective: Objective, image: tf.Tensor, memory: Moments | None, learnin
     memory = memory or Moments.none(image)
     rate = tf.constant(learning_rate, tf.float32)
     while True:
-        losses, gradient = objective(image)
+        losses, gradient = objective(image, memory.steps)
         image, memory = _adam_step(image, gradient, memory, rate)
         yield Iterate(image, losses, memory)
 

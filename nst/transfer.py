@@ -15,6 +15,10 @@ from nst.losses import Statistics, content_loss, style_loss, style_statistics, t
 from nst.optimizers import OPTIMIZERS, Losses, Objective
 from nst.settings import Settings
 
+# On pictures of more than MANY pixels, a step in bfloat16 looks at a quarter of the positions of the THINNED layers,
+# the next step at another: that saves a quarter of its time.  Smaller pictures would lose 1 % in the loss.
+THINNED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 40_000
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -125,10 +129,17 @@ class StyleTransfer:
         targets = Targets(self.network(tf.constant(photo), layers, margin), style)
         weights = _loss_weights(settings)
         kinds = settings.style_statistics, settings.normalization
+        thins = self.network.precision == "bfloat16" and photo.shape[1] * photo.shape[2] > MANY
 
-        def objective(image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
+        fixed = targets, weights, *kinds, margin
+        # Compiled for every size at once: by itself TensorFlow would do so only when it meets the second.
+        step = tf.zeros(()) if thins else None
+        general = tf.nest.map_structure(_of_any_size, (tf.constant(photo), *fixed, step))
+        self._compiled_step.get_concrete_function(*general)
+
+        def objective(image: tf.Tensor, step: tf.Tensor | None = None) -> tuple[Losses, tf.Tensor]:
             try:
-                return self._compiled_step(image, targets, weights, *kinds, margin)
+                return self._compiled_step(image, *fixed, step if thins else None)
             except tf.errors.ResourceExhaustedError as error:
                 raise MemoryError(f"{max(photo.shape)} pixels are too many for this machine's memory.") from error
 
@@ -153,12 +164,25 @@ class StyleTransfer:
         }
 
     def _losses_and_gradient(
-        self, image: tf.Tensor, targets: Targets, weights: LossWeights, statistics: str, normalization: str, margin: int
+        self,
+        image: tf.Tensor,
+        targets: Targets,
+        weights: LossWeights,
+        statistics: str,
+        normalization: str,
+        margin: int,
+        step: tf.Tensor | None,
     ) -> tuple[Losses, tf.Tensor]:
-        """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3)."""
+        """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3).
+
+        Exact where no step is given, else what a quarter of the positions of THINNED layers tells at that step.
+        """
+        thinned, phase = frozenset[str](), 0
+        if step is not None:
+            thinned, phase = THINNED - set(targets.content), tf.math.floormod(tf.cast(step, tf.int32), 4)
         with tf.GradientTape() as tape:
             tape.watch(image)
-            features = self.network(image, {*targets.content, *targets.style}, margin)
+            features = self.network(image, {*targets.content, *targets.style}, margin, thinned, phase)
             content = sum(
                 weights.content_layers[layer] * content_loss(features[layer], target, normalization)
                 for layer, target in targets.content.items()
@@ -253,6 +277,14 @@ def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Fr
         remaining=clock.remaining,
         checkpoint=checkpoint,
     )
+
+
+def _of_any_size(argument: Any) -> Any:
+    """What tells the compiler a tensor's type, without the height and the width of a picture."""
+    if not isinstance(argument, tf.Tensor):
+        return argument
+    shape = argument.shape.as_list()
+    return tf.TensorSpec([shape[0], None, None, shape[3]] if len(shape) == 4 else shape, argument.dtype)
 
 
 def _scaled(image: np.ndarray, side: int) -> np.ndarray:

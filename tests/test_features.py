@@ -87,6 +87,22 @@ def test_edges_and_their_gradient_are_those_of_a_padded_tensor(size):
         np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(6, 8), (5, 7), (1, 2)])
+def test_four_phases_take_every_position_once(size):
+    network, image = Network("toy", toy.with_head()), tf.constant(toy.picture(*size))
+    every = network(image, {"block1_conv1"}, margin=3)["block1_conv1"].numpy()
+    taken = np.zeros_like(every)
+    for phase, (down, across) in enumerate([(0, 0), (1, 1), (0, 1), (1, 0)]):
+        down, across = min(down, size[0] - 1), min(across, size[1] - 1)
+        taken[:, down::2, across::2] = network(image, {"block1_conv1"}, 3, {"block1_conv1"}, phase)["block1_conv1"]
+    np.testing.assert_allclose(taken, every, rtol=1e-5)
+
+
+def test_layers_without_a_head_are_not_thinned():
+    image = tf.constant(toy.picture(6, 8))
+    assert toy.network()(image, {"block1_conv1"}, 3, {"block1_conv1"}, 1)["block1_conv1"].shape == (1, 6, 8, 4)
+
+
 def test_bfloat16_is_near_float32():
     image = tf.constant(toy.picture(64, 64))
     exact, rounded = (

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from nst import images
 from nst.clock import Clock
+from nst.features import Network
 from nst.transfer import Frame, StyleTransfer
 from tests import toy
 
@@ -84,6 +85,29 @@ def test_gradient_against_finite_differences(transfer, statistics, normalization
         ahead, behind = (total(image + e * direction) for e in (1e-3, -1e-3))
         tolerance = 0.005 * float(np.abs(gradient).sum())
         assert (ahead - behind) / 2e-3 == pytest.approx(float(np.sum(gradient * direction)), abs=tolerance)
+
+
+def thinning(monkeypatch, precision):
+    monkeypatch.setattr("nst.transfer.MANY", 0)
+    return StyleTransfer(Network("toy", toy.with_head(), precision=precision))
+
+
+@pytest.mark.parametrize(("precision", "thins"), [("float32", False), ("bfloat16", True)])
+def test_in_bfloat16_the_steps_look_at_other_quarters(monkeypatch, precision, thins):
+    transfer = thinning(monkeypatch, precision)
+    objective = transfer._objective(CONTENT, transfer._style_targets([STYLE], 64, toy.SETTINGS), toy.SETTINGS)
+    seen = [float(objective(tf.constant(CONTENT), tf.constant(float(step)))[0]["style"]) for step in range(8)]
+    assert seen[:4] == seen[4:] and len(set(seen)) == (4 if thins else 1)
+    exact = float(objective(tf.constant(CONTENT))[0]["style"])
+    assert seen == pytest.approx([exact] * 8, rel=0.5 if thins else 0)
+
+
+def test_a_run_that_looks_at_quarters_goes_on_with_the_next(monkeypatch, every_step):
+    transfer = thinning(monkeypatch, "bfloat16")
+    resumed = go_on(transfer, stopped(transfer, 3).checkpoint)
+    for one, other in zip(resumed, paint(transfer)[4:], strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+        assert one.losses == other.losses
 
 
 def test_same_seed_same_picture(transfer):

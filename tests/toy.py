@@ -20,6 +20,14 @@ def weights() -> Weights:
     return Weights(parameters, (0.5, 0.5, 0.5), 2.0)
 
 
+def with_head() -> Weights:
+    """The same, its first layer seen through a 1×1 convolution."""
+    toy, random = weights(), np.random.default_rng(1)
+    toy.parameters["block1_conv1_head_kernel"] = random.normal(0, 0.5, (1, 1, 4, 6)).astype(np.float32)
+    toy.parameters["block1_conv1_head_bias"] = np.full(6, 0.1, np.float32)
+    return toy
+
+
 def network(**options) -> Network:
     return Network("toy", weights(), **options)
 
