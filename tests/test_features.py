@@ -73,6 +73,20 @@ def test_the_margin_is_the_mirror_image(side, margin):
     np.testing.assert_array_equal(features._mirrored(tf.constant(side), margin), expected)
 
 
+@pytest.mark.parametrize("size", [(4, 5), (1, 3), (1, 1)])
+def test_edges_and_their_gradient_are_those_of_a_padded_tensor(size):
+    x, weights = tf.random.normal((2, *size, 3)), tf.random.normal((2, size[0] + 2, size[1] + 2, 3))
+    outcomes = []
+    for edged in (features._edged, lambda x: tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = edged(x)
+            total = tf.reduce_sum(weights * y)
+        outcomes.append((y, tape.gradient(total, x)))
+    for ours, expected in zip(*outcomes):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
 def test_bfloat16_is_near_float32():
     image = tf.constant(toy.picture(64, 64))
     exact, rounded = (

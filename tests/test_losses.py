@@ -39,6 +39,14 @@ def test_gradient_of_the_covariance_is_what_tensorflow_would_find():
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-7)
 
 
+def test_gradient_of_the_gram_matrix_by_hand():
+    # d(w G₀₀)/dF = 2 w F₀ / 4 for the first filter.
+    with tf.GradientTape() as tape:
+        tape.watch(FEATURES)
+        total = 6 * gram_matrix(FEATURES)[0, 0, 0]
+    np.testing.assert_allclose(tape.gradient(total, FEATURES)[..., 0], 3 * FEATURES[..., 0])
+
+
 def test_statistics_do_not_depend_on_the_size_of_the_picture():
     tiled = tf.tile(FEATURES, (1, 3, 5, 1))
     for kind in ("gram", "covariance"):
@@ -98,3 +106,16 @@ def test_covariance_in_bfloat16_keeps_its_digits():
     features = tf.constant(random.random((1, 40, 50, 16)) + 3.0, tf.float32)  # means large beside the spread
     exact, rounded = covariance(features)[0], covariance(tf.cast(features, tf.bfloat16))[0]
     assert tf.norm(exact - rounded) / tf.norm(exact) < 0.02
+
+
+def test_the_style_loss_in_bfloat16_is_near_float64s():
+    random = np.random.default_rng(0)
+    ours, theirs = (tf.constant(random.gamma(1, scale, (1, 70, 50, 16)), tf.float32) for scale in (1.0, 1.1))
+
+    def exact(features):
+        rows = tf.cast(features, tf.float64).numpy().reshape(-1, 16)
+        return np.cov(rows.T, bias=True), rows.mean(axis=0)
+
+    errors = [np.sum((a - b) ** 2) / np.sum(b**2) for a, b in zip(exact(ours), exact(theirs))]
+    rounded = (style_statistics(tf.cast(features, tf.bfloat16), "covariance") for features in (ours, theirs))
+    assert float(style_loss(*rounded, "relative")) == pytest.approx(sum(errors) ** 0.5, rel=0.01)

@@ -1,0 +1,27 @@
+"""Products over positions, against float64."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nst.products import mapped, mean, mean_product, shifted
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (32, 32), (37, 41), (64, 33)], ids=["few", "one chunk", "a rest", "chunks"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 3e-3)])
+def test_means_of_products(size, dtype, tolerance):
+    features = tf.cast(RANDOM.normal(size=(2, *size, 5)), dtype)
+    exact = tf.cast(features, tf.float64).numpy().reshape(2, -1, 5)
+    products = np.einsum("bnc,bnd->bcd", exact, exact) / exact.shape[1]
+    assert np.linalg.norm(mean_product(features) - products) < tolerance * np.linalg.norm(products)
+    np.testing.assert_allclose(mean(features), exact.mean(axis=1), atol=tolerance)
+
+
+def test_mapped_and_shifted():
+    features, matrix, offset = RANDOM.random((2, 3, 4, 5)), RANDOM.random((2, 5, 6)), RANDOM.random((2, 6))
+    single = [tf.constant(array, tf.float32) for array in (features, matrix, offset)]
+    expected = np.einsum("bhwc,bcd->bhwd", features, matrix) + offset[:, None, None]
+    np.testing.assert_allclose(mapped(*single), expected, rtol=1e-5)
+    np.testing.assert_allclose(shifted(single[0], single[2][:, :5]), features + offset[:, None, None, :5], rtol=1e-6)
