@@ -33,7 +33,8 @@ ENGINE = textwrap.dedent("""
     def load_network(settings):
         if settings.weights:
             raise ValueError("weights: no good;\\n see above")
-        return types.SimpleNamespace(name="compact", precision="float32", reason="Because.", weights_hash="0" * 16)
+        return types.SimpleNamespace(name="compact", precision="float32", reason="Because.", weights_hash="0" * 16,
+                                     filters={"block1_conv1": (64, 64)})
 
     if behavior == "slow film":
         from nst import timelapse
@@ -56,7 +57,7 @@ ENGINE = textwrap.dedent("""
                     image = np.full((height, width, 3), (200, 100, step), np.uint8)
                     losses = dict(content=1.0, style=2.0, total_variation=0.1, total=3.0)
                     yield types.SimpleNamespace(step=step, steps=steps, scale=side, image=image, losses=losses,
-                                                elapsed=step / 2, remaining=0.0)
+                                                elapsed=step / 2, remaining=0.0, note="")
                     if behavior == "overflow":
                         raise FloatingPointError("The loss overflowed at step 1; try a lower learning rate.")
                     if behavior == "slow":
@@ -223,7 +224,8 @@ def test_a_real_run_reports_in_json_and_writes_picture_and_film(run, tmp_path):
     assert last["seconds"] == told[-1]["seconds"]
     assert last["steps_per_second"] == pytest.approx(8 / last["seconds"], rel=0.01)
     assert 1e8 < last["peak_memory_bytes"] < 1e11
-    assert set(last) == {"output", "network", "precision", "seconds", "steps_per_second", "peak_memory_bytes"}
+    assert last["notes"] == []
+    assert set(last) == {"output", "network", "precision", "seconds", "steps_per_second", "peak_memory_bytes", "notes"}
     assert size(tmp_path / "out.png") == ("PNG", 64, 48)
     assert size(tmp_path / "film.webp") == ("WEBP", 64, 48)
 

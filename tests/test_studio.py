@@ -241,7 +241,9 @@ class Engine:
     """Paints three frames, 5 seconds of the test's clock apart, with a third to fail at if told so."""
 
     def __init__(self, name: str = "compact", clock: "SimpleNamespace | None" = None):
-        self.network = SimpleNamespace(name=name, weights_hash=name, precision="float32", reason=f"{name}, for a test.")
+        self.network = SimpleNamespace(
+            name=name, weights_hash=name, precision="float32", reason=f"{name}, for a test.", filters={}
+        )
         self.clock, self.shapes, self.fails = clock or SimpleNamespace(now=0.0), [], False
 
     def stylize(self, content, styles, settings, **_) -> Iterator[Any]:
@@ -254,7 +256,7 @@ class Engine:
             image, losses = images.to_uint8(content), dict.fromkeys(("content", "style", "total"), 1.0)
             remaining = 5.0 * (2 - step) if step else 0.0  # nobody knows yet
             where = {"step": step, "steps": 2, "scale": 128, "elapsed": self.clock.now, "remaining": remaining}
-            yield SimpleNamespace(image=image, losses=losses, checkpoint=None, **where)
+            yield SimpleNamespace(image=image, losses=losses, checkpoint=None, note="", **where)
 
 
 def test_networks_are_loaded_once_and_equal_ones_compiled_once():
