@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from nst.features import Network
 
 SHARE = 0.85  # of the memory that is free: the estimate may be wrong, and others want some too
-SMALLEST, SIZE_STEP = 128, 32  # pixels: sizes that a too large one is lowered to
+SMALLEST, SIZE_STEP = 128, 32  # pixels: sizes that one too large is lowered to
 COMPILED = 60 << 20  # bytes that the compiled step and the libraries' scratch take at any size
-PICTURES = 16  # float32 pictures of the painted size at a time: iterates, moments, gradients, checkpoints
-# What goes in and out of a convolution beside what is kept: layers like the largest, without gradients and with them.
-LOOKING, STEPPING = 4, 2
+# What is held for a moment beside the layers that are kept, while a painting is looked at and during a step with its
+# gradient: layers like the largest, and float32 pictures (iterates, moments, checkpoints).  Fitted to measurements.
+LOOKING, STEPPING = (4, 4), (2, 16)
 
 Shape = tuple[int, int]  # height, width in pixels
 
@@ -41,12 +41,13 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
     seen = sum(seen / strides[layer] for layer, (_, seen) in network.filters.items() if layer in _looked_at(settings))
     largest = max((max(filters) / strides[layer] for layer, filters in network.filters.items()), default=0.0)
 
-    def held(shape: Shape, channels: float) -> float:
-        return (shape[0] + margin) * (shape[1] + margin) * (channels * bytes_each + PICTURES * 12)
+    def held(shape: Shape, kept: float, layers: int, pictures: int) -> float:
+        each = (kept + layers * largest) * bytes_each + pictures * 12
+        return (shape[0] + margin) * (shape[1] + margin) * each
 
     shrunk = [images.fit(*painting, min(side, max(painting))) for painting in paintings]  # never enlarged
-    looking = max((held(painting, seen + LOOKING * largest) for painting in shrunk), default=0.0)
-    return COMPILED + round(max(looking, held(shape, inside + seen + STEPPING * largest)))
+    looking = max((held(painting, seen, *LOOKING) for painting in shrunk), default=0.0)
+    return COMPILED + round(max(looking, held(shape, inside + seen, *STEPPING)))
 
 
 def _looked_at(settings: Settings) -> set[str]:

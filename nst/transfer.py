@@ -88,13 +88,15 @@ class StyleTransfer:
             ValueError: a layer that the network does not have, a blend that does not fit the styles, or a checkpoint
                 that does not fit the content and the settings or leaves no steps to do.
             FloatingPointError: the loss is no longer a number; the frames so far are good.
-            MemoryError: not even the first scale fits, or the memory ran out within one; the frames so far are good.
+            MemoryError: there is no earlier scale of 128 pixels at least, or the memory ran out within one; the frames
+                so far are good.
         """
         self._check_layers(settings)
         scales = _scales(content, settings, resume, more_steps)
         clock = _clock(scales, settings, resume)
         canvas = resume and Canvas.restored(resume)
         good: tuple[Canvas, Losses] | None = None  # the latest step's
+        painted = 0, 0  # its size
         for (height, width), steps in scales:
             try:
                 photo = images.resize(content, height, width)
@@ -106,11 +108,11 @@ class StyleTransfer:
                 fits = canvas.image.shape == photo.shape
                 begun = canvas if fits else canvas.grown(photo, settings.detail)
                 for canvas, losses, left in _steps(objective, begun, steps, settings, clock):
-                    good = canvas, losses
+                    good, painted = (canvas, losses), (height, width)
                     if clock.frame_is_due:
                         yield _frame(clock, canvas, losses, left if checkpoints else None)
             except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-                if good is None or good[0].image.shape[1:3] == (height, width):
+                if good is None or painted == (height, width) or max(painted) < preflight.SMALLEST:
                     sentence = f"{max(height, width)} pixels are too many for this machine's memory."
                     raise MemoryError(sentence) from error
                 break

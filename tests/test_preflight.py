@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nst import preflight
-from nst.preflight import COMPILED, PICTURES, available, estimate, fitted
+from nst.preflight import COMPILED, available, estimate, fitted
 from tests import toy
 
 ROOT = Path(__file__).parent.parent
@@ -43,8 +43,8 @@ NETWORK: Any = SimpleNamespace(filters={"block1_conv1": (8, 20)}, precision="bfl
 SETTINGS = replace(
     toy.SETTINGS, size=1024, padding=0, content_layers={"block1_conv1": 1}, style_layers={"block1_conv1": 1}
 )
-STEP = 2 * (8 + 20 + 2 * 20) + 12 * PICTURES
-LOOK = 2 * (20 + 4 * 20) + 12 * PICTURES
+STEP = 2 * (8 + 20 + 2 * 20) + 12 * 16
+LOOK = 2 * (20 + 4 * 20) + 12 * 4
 
 
 # --- How much it will take --------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_layers_and_positions_are_counted():
     assert estimate(NETWORK, (100, 200), [], SETTINGS) == COMPILED + 100 * 200 * STEP
     assert estimate(NETWORK, (100, 200), [(9, 9)], replace(SETTINGS, padding=10)) == COMPILED + 120 * 220 * STEP
     twice = SimpleNamespace(filters=NETWORK.filters, precision="float32")
-    assert estimate(twice, (100, 200), [], SETTINGS) == COMPILED + 20_000 * (2 * (STEP - 12 * PICTURES) + 12 * PICTURES)
+    assert estimate(twice, (100, 200), [], SETTINGS) == COMPILED + 20_000 * (4 * (8 + 20 + 2 * 20) + 12 * 16)
 
 
 def test_deeper_layers_count_by_their_size_and_what_nobody_looks_at_not_at_all():
@@ -78,7 +78,7 @@ def test_deeper_layers_count_by_their_size_and_what_nobody_looks_at_not_at_all()
     layers = {"block2_conv1": 1.0}
     settings = replace(SETTINGS, content_layers=layers, style_layers=layers)
     channels = 8 + 16 / 4 + 16 / 4 + 2 * 20
-    assert estimate(deep, (64, 64), [], settings) == COMPILED + 64 * 64 * (2 * channels + 12 * PICTURES)
+    assert estimate(deep, (64, 64), [], settings) == COMPILED + 64 * 64 * (2 * channels + 12 * 16)
 
 
 def test_a_large_painting_counts_as_far_as_it_is_looked_at():

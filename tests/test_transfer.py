@@ -177,13 +177,15 @@ def exhausted(*_):
     raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
-@pytest.mark.parametrize("steps", [0, 3, 8])  # the start; within the first scale, and the second
+@pytest.mark.parametrize(
+    "steps", [0, 3, 6, 8]
+)  # the start, within a scale, before one when the last is tiny, within it
 def test_memory_that_runs_out_within_a_scale_is_told_after_the_good_frames(transfer, monkeypatch, every_step, steps):
     frames = transfer.stylize(CONTENT, [STYLE], toy.SETTINGS)
     for step in range(steps + 1):
         assert next(frames).step == step
     monkeypatch.setattr(transfer, "_compiled_step", exhausted)
-    with pytest.raises(MemoryError, match=f"^{64 if steps > 6 else 32} pixels are too many for this machine's memory"):
+    with pytest.raises(MemoryError, match=f"^{64 if steps >= 6 else 32} pixels are too many for this machine's memory"):
         list(frames)
 
 
@@ -191,17 +193,17 @@ def test_memory_that_runs_out_within_a_scale_is_told_after_the_good_frames(trans
 @pytest.mark.parametrize("error", [exhausted, lambda *_: bytes(2**62)])  # TensorFlow's, and Python's
 def test_a_scale_that_does_not_fit_is_left_out(transfer, monkeypatch, every_step, part, error):
     monkeypatch.setattr(transfer, "network", transfer.network)  # put back at the end, as are the others
-    frames = transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, size=128), checkpoints=True)
-    before = next(frame for frame in frames if frame.step == 10)
+    frames = transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, size=256), checkpoints=True)
+    before = next(frame for frame in frames if frame.step == 14)
     monkeypatch.setattr(Canvas if part == "grown" else transfer, part, error)
     (last,) = frames
-    assert (last.step, last.steps, last.scale, last.remaining) == (10, 10, 64, 0)
-    assert last.note == "128 pixels do not fit into this machine's memory: painted at 64."
+    assert (last.step, last.steps, last.scale, last.remaining) == (14, 14, 128, 0)
+    assert last.note == "256 pixels do not fit into this machine's memory: painted at 128."
     np.testing.assert_array_equal(last.image, before.image)
     assert last.losses == before.losses
     monkeypatch.undo()
-    np.testing.assert_array_equal(last.image, paint(transfer)[-1].image)
-    assert go_on(transfer, last.checkpoint, more_steps=2)[-1].step == 12
+    np.testing.assert_array_equal(last.image, paint(transfer, size=128)[-1].image)
+    assert go_on(transfer, last.checkpoint, more_steps=2, size=128)[-1].step == 16
 
 
 def test_a_scale_ends_when_the_picture_is_still(transfer):
