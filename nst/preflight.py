@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nst import images
 from nst.settings import Settings
@@ -21,6 +21,9 @@ COMPILED = 60 << 20  # bytes that the compiled step and the libraries' scratch t
 LOOKING, STEPPING = (4, 4), (2, 16)
 
 Shape = tuple[int, int]  # height, width in pixels
+
+_before = 0  # bytes that this process held when it was about to run for the first time
+_most = 0  # the largest estimate of its runs
 
 
 def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], settings: Settings) -> int:
@@ -66,14 +69,30 @@ def fitted(
     Raises:
         MemoryError: not even the smallest size fits; one sentence.
     """
-    room = round(SHARE * free) if room is None and (free := available()) is not None else room
+    global _most
+    if room is None and (free := available()) is not None:
+        room = round(SHARE * free) + _kept()
     asked = settings.size
     if room is None:
         return settings, ""
     for size in (asked, *range((asked - 1) // SIZE_STEP * SIZE_STEP, SMALLEST - 1, -SIZE_STEP)):
-        if estimate(network, images.fit(*content, size), paintings, settings) <= room:
+        if (held := estimate(network, images.fit(*content, size), paintings, settings)) <= room:
+            _most = max(_most, held)
             return replace(settings, size=size), lowered(asked, size) if size < asked else ""
     raise MemoryError(f"This machine has too little memory left to paint: {room >> 20} MB.")
+
+
+def _kept() -> int:
+    """Bytes that earlier runs leave to the next one: TensorFlow gives nothing back to the machine."""
+    global _before
+    if _gpus():
+        return 0
+    try:
+        held = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux
+        return 0
+    _before = _before or held
+    return max(0, min(held - _before, _most))  # the rest of what has grown are visitors' pictures
 
 
 def lowered(asked: int, painted: int) -> str:
@@ -89,13 +108,19 @@ def available(root: Path = Path("/")) -> int | None:
     Args:
         root: where `proc` and `sys` are.
     """
-    tensorflow = sys.modules.get("tensorflow")  # without it there is no network, and nothing on a GPU
-    if tensorflow and (gpus := tensorflow.config.list_physical_devices("GPU")):
-        parts = tensorflow.config.get_logical_device_configuration(gpus[0])
+    if gpus := _gpus():
+        config = sys.modules["tensorflow"].config
+        parts = config.get_logical_device_configuration(gpus[0])
         if not parts or not parts[0].memory_limit:
             return None
-        return parts[0].memory_limit * 2**20 - tensorflow.config.experimental.get_memory_info("GPU:0")["current"]
+        return parts[0].memory_limit * 2**20 - config.experimental.get_memory_info("GPU:0")["current"]
     return min(_machine(root) + _groups(root), default=None)
+
+
+def _gpus() -> list[Any]:
+    """Without TensorFlow there is no network yet, and nothing on a GPU."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow.config.list_physical_devices("GPU") if tensorflow else []
 
 
 def _machine(root: Path) -> list[int]:

@@ -109,10 +109,25 @@ def test_where_nothing_fits_it_is_said():
 
 
 def test_some_memory_is_left_to_others(monkeypatch):
+    monkeypatch.setattr(preflight, "_kept", lambda: 0)
     monkeypatch.setattr(preflight, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
     assert fitted(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
     monkeypatch.setattr(preflight, "available", lambda: None)
     assert fitted(NETWORK, (50, 50), [], SETTINGS) == (SETTINGS, "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Only Linux tells what a process holds.")
+def test_what_earlier_runs_leave_is_there_for_the_next_one(monkeypatch):
+    for name in ("_before", "_most"):
+        monkeypatch.setattr(preflight, name, 0)
+    monkeypatch.setattr(preflight, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
+    assert [fitted(NETWORK, (50, 50), [], SETTINGS)[0].size for _ in range(2)] == [
+        512,
+        512,
+    ]  # nothing has been held yet
+    monkeypatch.setattr(preflight, "_before", 1)  # so all that this process holds has been a run's
+    monkeypatch.setattr(preflight, "available", lambda: 0)
+    assert fitted(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
 
 
 # --- How much there is ------------------------------------------------------------------------------------------------

@@ -195,7 +195,8 @@ def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(e
 
 
 def test_where_no_size_fits_nothing_is_painted(paint, pictures, monkeypatch):
-    monkeypatch.setattr(preflight, "available", lambda: 0)
+    for name in ("available", "_kept"):
+        monkeypatch.setattr(preflight, name, lambda: 0)
     run = Run(*pictures, SETTINGS)
     with pytest.raises(MemoryError, match="too little memory"):
         list(paint(run))
