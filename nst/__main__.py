@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
 
@@ -195,14 +195,18 @@ def paint(options: argparse.Namespace) -> int:
     paths = [path for path, _ in named]
     _check_outputs(options, paths)
 
-    from nst import images, recipe, timelapse
+    from nst import images, preflight, recipe, timelapse
 
-    content = images.load(paths[0], settings.size)
-    styles = [images.load(path, round(settings.size * settings.style_scale)) for path in paths[1:]]
+    content, *styles = _pictures(paths, settings)
     with _quiet_start():
         from nst.features import load_network
         from nst.transfer import StyleTransfer
     network = load_network(settings)
+    shapes = content.shape[1:3], [style.shape[1:3] for style in styles]
+    settings, lowered = preflight.fitted(network, *shapes, settings)
+    if lowered:
+        _tell(lowered)  # now, and not after the long run
+        content, *styles = _pictures(paths, settings)
 
     frame, film, code, trouble = None, timelapse.Film(), 0, ""
     try:
@@ -224,13 +228,15 @@ def paint(options: argparse.Namespace) -> int:
     if frame is None:
         raise _Stop
 
+    if frame.note:
+        settings = replace(settings, size=frame.scale)
     _, height, width, _ = content.shape
     picture = images.rescale(frame.image, *images.fit(height, width, settings.size))
     inputs = zip(names, (content, *styles), named, strict=True)
     used = [recipe.ingredient(name, image, example=bool(note)) for name, image, (_, note) in inputs]
     made = recipe.describe(settings, network, used, frame, picture)
     images.save(picture, options.output, texts=made.texts)
-    notes = [note for note in (trouble, *(note for _, note in named)) if note]
+    notes = [note for note in (trouble, frame.note, *(note for _, note in named)) if note]
     if options.timelapse:
         if picture is not frame.image:
             film.append(picture)
@@ -241,8 +247,16 @@ def paint(options: argparse.Namespace) -> int:
             code = STOPPED
             notes.append(f"{options.timelapse} was not written.")
         _on_signals(signal.SIG_IGN)
-    _summarize(options, network, frame, picture, code, notes)
+    _summarize(options, network, frame, picture, code, notes, told=[lowered] if lowered else [])
     return code
+
+
+def _pictures(paths: Sequence[Path], settings: Settings) -> "list[np.ndarray]":
+    """The content and the styles, as large as the settings need them."""
+    from nst import images
+
+    sides = [settings.size] + [round(settings.size * settings.style_scale)] * (len(paths) - 1)
+    return [images.load(path, side) for path, side in zip(paths, sides)]
 
 
 def _stop(*_: Any) -> NoReturn:
@@ -319,9 +333,18 @@ def _reporter(options: argparse.Namespace, network: "Network") -> Iterator[Calla
 
 
 def _summarize(
-    options: argparse.Namespace, network: "Network", frame: "Frame", picture: "np.ndarray", code: int, notes: list[str]
+    options: argparse.Namespace,
+    network: "Network",
+    frame: "Frame",
+    picture: "np.ndarray",
+    code: int,
+    notes: list[str],
+    told: list[str],
 ) -> None:
-    """The last words: JSON or a line on standard output, what else a person should know on standard error."""
+    """The last words: JSON or a line on standard output, what else a person should know on standard error.
+
+    `told` are sentences that a person has had already, but no program.
+    """
     height, width = picture.shape[:2]
     if code:
         done = f"Stopped at step {frame.step} of {frame.steps}"
@@ -329,15 +352,16 @@ def _summarize(
     for note in notes:
         _tell(note)
     if options.json:
-        told = {
+        summary = {
             "output": options.output,
             "network": network.name,
             "precision": network.precision,
             "seconds": round(frame.elapsed, 3),
             "steps_per_second": round(frame.step / frame.elapsed, 3) if frame.elapsed > 0 else None,
             "peak_memory_bytes": peak_memory(),
+            "notes": [*told, *notes],
         }
-        _print(json.dumps(told))
+        _print(json.dumps(summary))
     elif not code:
         painted = f"{width} x {height} pixels, {frame.steps} steps in {frame.elapsed:.1f} s"
         _print(f"{options.output}: {painted} by {network.name} in {network.precision}. {network.reason}")

@@ -58,6 +58,10 @@ class Clock:
         self._left[0] = pixels, 0
         self.steps -= left
 
+    def end(self) -> None:
+        """All further steps are left out."""
+        self._left, self.steps = [], self.step
+
     @property
     def elapsed(self) -> float:
         """Seconds since the run began."""

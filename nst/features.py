@@ -25,6 +25,7 @@ class Network:
         precision: dtype of the arithmetic inside, "float32" or "bfloat16".
         weights_hash: `Weights.digest` of what it was made of.
         layers: names of the convolutions, first to deepest.
+        filters: for each of them, the number of its channels, and of those through which it is seen.
     """
 
     def __init__(
@@ -36,6 +37,9 @@ class Network:
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
         self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
         self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
+        biases = {key: len(value) for key, value in weights.parameters.items() if key.endswith("_bias")}
+        own = {layer: biases[f"{layer}_bias"] for layer in self.layers}
+        self.filters = {layer: (count, biases.get(f"{layer}_head_bias", count)) for layer, count in own.items()}
 
     def __call__(
         self,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, recipe, sharing
+from nst import catalogue, images, preflight, recipe, sharing
 from nst.curves import History
 from nst.images import ImageError
 from nst.settings import Settings
@@ -44,6 +44,8 @@ class Run:
         """`content` and `style` are the paths of pictures at which nobody has looked yet."""
         self.content, self.style, self.settings = content, style, settings
         self.shape = (0, 0)  # height, width of the finished picture
+        self.note = ""  # a sentence on why it is smaller than asked for
+        self._longest = settings.size  # pixels that the photo is reduced to
         self.frame: Frame | None = None  # the latest
         self.film, self.history = Film(frames=120), History()
         self.stop = threading.Event()  # ends it at the next frame
@@ -65,28 +67,38 @@ class Run:
     def frames(self, load: "Callable[[Settings], StyleTransfer]", at_least: int = 0) -> "Generator[Frame, None, None]":
         """Begin, or go on where it was left: the last frame has the asked size, unless it is stopped.
 
+        A size that does not fit into the memory is lowered, with a `note`.
+
         Args:
             load: gives the engine for the settings.
             at_least: so many steps more than it has done; the last scale gets what it lacks.
 
         Raises:
             ValueError: a picture or a setting is not good; one sentence for the visitor.
+            MemoryError: likewise, no size fits, or the memory ran out.
         """
         self.stop.clear()
         sharing.check(self.settings)
-        size = self.settings.size
-        photo = _load_picture(self.content, "photo", size)
-        painting = _load_picture(self.style, "painting", round(size * self.settings.style_scale))
-        self.shape = images.fit(photo.shape[1], photo.shape[2], size)
-        self._used = [_ingredient(self.content, photo), _ingredient(self.style, painting)]
+        photo, painting = self._pictures()
         engine = load(self.settings)
         self._network = engine.network
+        if self.frame is None:
+            shapes = photo.shape[1:3], [painting.shape[1:3]]
+            self.settings, self.note = preflight.fitted(engine.network, *shapes, self.settings)
+            if self.note:
+                self._longest = self.settings.size
+                photo, painting = self._pictures()
+        self.shape = images.fit(photo.shape[1], photo.shape[2], self.settings.size)
+        self._used = [_ingredient(self.content, photo), _ingredient(self.style, painting)]
         while True:
             settings = replace(self.settings, strength=self._strength)
             going_on = self._begin(settings, at_least)
             with contextlib.closing(engine.stylize(photo, [painting], settings, **going_on)) as frames:
                 for frame in frames:
                     self.frame = frame
+                    if frame.note:
+                        self.note, self.shape = frame.note, frame.image.shape[:2]
+                        self.settings = replace(self.settings, size=frame.scale)
                     self.film.append(frame.image)
                     self.history.append(frame)
                     yield frame
@@ -108,6 +120,10 @@ class Run:
         pixels = images.rescale(self.frame.image, *self.shape)
         made = recipe.describe(self.settings, self._network, self._used, self.frame, pixels, steered=self._steered)
         images.save(pixels, path, texts=made.texts)
+
+    def _pictures(self) -> tuple[np.ndarray, np.ndarray]:
+        painting_side = round(self._longest * self.settings.style_scale)
+        return _load_picture(self.content, "photo", self._longest), _load_picture(self.style, "painting", painting_side)
 
     def _begin(self, settings: Settings, at_least: int) -> dict[str, Any]:
         """What `stylize` needs to go on with these settings; steps beyond theirs are counted as asked for."""

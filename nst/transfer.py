@@ -1,13 +1,13 @@
 """The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from nst import images
+from nst import images, preflight
 from nst.canvas import Canvas, Checkpoint, start
 from nst.clock import Clock
 from nst.features import Features, Network
@@ -32,6 +32,7 @@ class Frame:
     elapsed: float  # seconds since the run began
     remaining: float  # seconds still to go, estimated
     checkpoint: Checkpoint | None = None  # of runs that were asked for them
+    note: str = ""  # a sentence for a person on why the picture is smaller than asked for
 
 
 class Targets(NamedTuple):
@@ -85,43 +86,46 @@ class StyleTransfer:
 
         Yields:
             First the start picture, except when resuming, then at most `settings.frames_per_second` a second, last the
-            finished picture, whose longest side is `settings.size`.
+            finished picture, whose longest side is `settings.size`; or, with a note, that of an earlier scale, where
+            the next one did not fit into the memory.
 
         Raises:
             ValueError: a layer that the network does not have, a blend that does not fit the styles, or a checkpoint
                 that does not fit the content and the settings or leaves no steps to do.
             FloatingPointError: the loss is no longer a number; the frames so far are good.
-            MemoryError: a scale does not fit; the frames so far are good.
+            MemoryError: there is no earlier scale of 128 pixels at least, or the memory ran out within one; the frames
+                so far are good.
         """
         self._check_layers(settings)
         scales = _scales(content, settings, resume, more_steps)
         clock = _clock(scales, settings, resume)
         canvas = resume and Canvas.restored(resume)
+        good: tuple[Canvas, Losses] | None = None  # the latest step's
+        painted = 0, 0  # its size
         for (height, width), steps in scales:
-            photo = images.resize(content, height, width)
-            objective = self._objective(photo, self._style_targets(styles, max(height, width), settings), settings)
-            if canvas is None:
-                canvas = Canvas.started(start(photo, styles[0], settings))
-                losses, _ = objective(canvas.image)
-                yield _frame(clock, canvas, losses, steps if checkpoints else None)
-            elif canvas.image.shape != photo.shape:
-                canvas = canvas.grown(photo, settings.detail)
-            optimizer = OPTIMIZERS[settings.optimizer]
-            iterates = optimizer(objective, canvas.image, canvas.memory, settings.learning_rate)
-            still = _Stillness(settings.tolerance)
-            for left, iterate in zip(reversed(range(steps)), iterates):
-                clock.tick()
-                canvas = canvas.after(iterate, settings.averaging)
-                # Reading a number waits for the device: otherwise steps pile up in its queue and pictures come late.
-                if not np.isfinite(iterate.losses["total"].numpy()):
-                    raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
-                if still.after(canvas.average):
-                    clock.end_scale()
-                    left = 0
-                if clock.frame_is_due:
-                    yield _frame(clock, canvas, iterate.losses, left if checkpoints else None)
-                if not left:
-                    break
+            try:
+                photo = images.resize(content, height, width)
+                objective = self._objective(photo, self._style_targets(styles, max(height, width), settings), settings)
+                if canvas is None:
+                    canvas = Canvas.started(start(photo, styles[0], settings))
+                    losses, _ = objective(canvas.image)
+                    yield _frame(clock, canvas, losses, steps if checkpoints else None)
+                fits = canvas.image.shape == photo.shape
+                begun = canvas if fits else canvas.grown(photo, settings.detail)
+                for canvas, losses, left in _steps(objective, begun, steps, settings, clock):
+                    good, painted = (canvas, losses), (height, width)
+                    if clock.frame_is_due:
+                        yield _frame(clock, canvas, losses, left if checkpoints else None)
+            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+                if good is None or painted == (height, width) or max(painted) < preflight.SMALLEST:
+                    sentence = f"{max(height, width)} pixels are too many for this machine's memory."
+                    raise MemoryError(sentence) from error
+                break
+        else:
+            return
+        clock.end()
+        last = _frame(clock, *good, 0 if checkpoints else None)
+        yield replace(last, note=preflight.lowered(settings.size, last.scale))
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
@@ -138,10 +142,7 @@ class StyleTransfer:
         self._compiled_step.get_concrete_function(*general)
 
         def objective(image: tf.Tensor, step: tf.Tensor | None = None) -> tuple[Losses, tf.Tensor]:
-            try:
-                return self._compiled_step(image, *fixed, step if thins else None)
-            except tf.errors.ResourceExhaustedError as error:
-                raise MemoryError(f"{max(photo.shape)} pixels are too many for this machine's memory.") from error
+            return self._compiled_step(image, *fixed, step if thins else None)
 
         return objective
 
@@ -221,6 +222,27 @@ class _Stillness:
             return False
         earlier, self._earlier = self._earlier, picture
         return earlier is not None and 255 * float(tf.reduce_mean(tf.abs(picture - earlier))) < self._tolerance
+
+
+def _steps(
+    objective: Objective, canvas: Canvas, steps: int, settings: Settings, clock: Clock
+) -> Iterator[tuple[Canvas, Losses, int]]:
+    """The canvas after each step of a scale, the losses before it, and how many steps are left at this scale."""
+    optimizer = OPTIMIZERS[settings.optimizer]
+    iterates = optimizer(objective, canvas.image, canvas.memory, settings.learning_rate)
+    still = _Stillness(settings.tolerance)
+    for left, iterate in zip(reversed(range(steps)), iterates):
+        clock.tick()
+        canvas = canvas.after(iterate, settings.averaging)
+        # Reading a number waits for the device: otherwise steps pile up in its queue and pictures come late.
+        if not np.isfinite(iterate.losses["total"].numpy()):
+            raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
+        if still.after(canvas.average):
+            clock.end_scale()
+            left = 0
+        yield canvas, iterate.losses, left
+        if not left:
+            break
 
 
 def _scales(

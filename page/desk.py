@@ -102,7 +102,8 @@ class Desk:
         path = folder / display.file_name(run.content, run.style)
         assert run.frame is not None
         run.save(path)
-        told = {"sentence": display.ending(run.frame, run.shape), "numbers": display.numbers(run.frame, run.history)}
+        sentence = " ".join(filter(None, (display.ending(run.frame, run.shape), run.note)))
+        told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
         view = show(path, (kept(path), run.content or "", run.style or ""), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
 

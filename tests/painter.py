@@ -32,6 +32,7 @@ class Painter:
         reason="The compact network, <because> this is a test.",
         precision="float32",
         weights_hash="0123456789abcdef",
+        filters={"block1_conv1": (64, 64)},
     )
 
     def __init__(self, steps: int = 20, fails_at: int | None = None):
@@ -62,6 +63,7 @@ class Painter:
                     elapsed=share,
                     remaining=1 - share,
                     checkpoint=Checkpoint(step),
+                    note="",
                 )
                 self.go_on.acquire(timeout=0.15)
         finally:

@@ -33,7 +33,13 @@ ENGINE = textwrap.dedent("""
     def load_network(settings):
         if settings.weights:
             raise ValueError("weights: no good;\\n see above")
-        return types.SimpleNamespace(name="compact", precision="float32", reason="Because.", weights_hash="0" * 16)
+        return types.SimpleNamespace(name="compact", precision="float32", reason="Because.", weights_hash="0" * 16,
+                                     filters={"block1_conv1": (64, 64)})
+
+    if behavior == "little memory":
+        from nst import preflight
+
+        preflight.available = lambda: int(os.environ["MEMORY"])
 
     if behavior == "slow film":
         from nst import timelapse
@@ -51,12 +57,17 @@ ENGINE = textwrap.dedent("""
             steps = sum(steps for _, steps in settings.scales())
             step = 0
             for side, count in settings.scales():
+                if behavior == "too large" and side == settings.size:
+                    frame.steps, frame.note = frame.step, f"{side} pixels are too many."
+                    yield frame
+                    return
                 height, width = images.fit(*content.shape[1:3], side)
                 for step in range(step, step + count + (side == settings.size)):
                     image = np.full((height, width, 3), (200, 100, step), np.uint8)
                     losses = dict(content=1.0, style=2.0, total_variation=0.1, total=3.0)
-                    yield types.SimpleNamespace(step=step, steps=steps, scale=side, image=image, losses=losses,
-                                                elapsed=step / 2, remaining=0.0)
+                    frame = types.SimpleNamespace(step=step, steps=steps, scale=side, image=image, losses=losses,
+                                                  elapsed=step / 2, remaining=0.0, note="")
+                    yield frame
                     if behavior == "overflow":
                         raise FloatingPointError("The loss overflowed at step 1; try a lower learning rate.")
                     if behavior == "slow":
@@ -223,7 +234,8 @@ def test_a_real_run_reports_in_json_and_writes_picture_and_film(run, tmp_path):
     assert last["seconds"] == told[-1]["seconds"]
     assert last["steps_per_second"] == pytest.approx(8 / last["seconds"], rel=0.01)
     assert 1e8 < last["peak_memory_bytes"] < 1e11
-    assert set(last) == {"output", "network", "precision", "seconds", "steps_per_second", "peak_memory_bytes"}
+    assert last["notes"] == []
+    assert set(last) == {"output", "network", "precision", "seconds", "steps_per_second", "peak_memory_bytes", "notes"}
     assert size(tmp_path / "out.png") == ("PNG", 64, 48)
     assert size(tmp_path / "film.webp") == ("WEBP", 64, 48)
 
@@ -434,6 +446,36 @@ def test_stopping_before_anything_is_painted_writes_nothing(start, tmp_path):
     assert (process.returncode, out) == (130, "")
     assert err == "nst: Stopped before anything was painted; nothing was written.\n"
     assert (tmp_path / "out.png").read_bytes() == b"old"
+
+
+# --- too little memory ------------------------------------------------------------------------------------------------
+
+
+def test_a_size_that_does_not_fit_is_lowered_and_said(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEMORY", "200000000")
+    sentence = r"512 pixels do not fit into this machine's memory: painted at (\d+)\."
+    code, out, err = run("paint", "photo.jpg", "painting.png", "-o", "out.png", "--json", behavior="little memory")
+    assert code == 0
+    painted = int(re.fullmatch(rf"nst: {sentence}\n", err)[1])
+    assert painted % 32 == 0
+    assert re.fullmatch(sentence, json.loads(out.splitlines()[-1])["notes"][0])
+    assert size(tmp_path / "out.png") == ("PNG", painted, painted * 3 // 4)
+    assert f"settings: size {painted}\n" in re.sub(" +", " ", run("recipe", "out.png", engine="real")[1])
+
+
+def test_where_no_size_fits_it_is_refused(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEMORY", "1000000")
+    refuses(run(*paint(), behavior="little memory"), "too little memory", code=1)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_memory_that_runs_out_leaves_the_scale_before(run, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"old")
+    code, out, err = run(*paint("--json", "--size", 256, "--min-scale", 128), behavior="too large")
+    assert (code, err) == (0, "nst: 256 pixels are too many.\n")
+    assert json.loads(out.splitlines()[-1])["notes"] == [err.removeprefix("nst: ").strip()]
+    assert size(tmp_path / "out.png") == ("PNG", 128, 96)
+    assert "\npicture: 128 x 96 pixels, 3 steps\n" in re.sub(" +", " ", run("recipe", "out.png", engine="real")[1])
 
 
 # --- what cannot be done ----------------------------------------------------------------------------------------------

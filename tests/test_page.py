@@ -13,7 +13,7 @@ import pytest
 from painter import Painter, drawing, picture, torn, values
 from PIL import Image
 
-from nst import catalogue, finishing, images, recipe
+from nst import catalogue, finishing, images, preflight, recipe
 from nst.finishing import Finishing
 from nst.settings import Settings
 from nst.sharing import PARAMETERS
@@ -106,6 +106,13 @@ def test_stop_enlarges_the_picture_so_far_and_continue_finishes_it(photo, painti
     assert painter.steps == 6 + MORE_STEPS
     (refusal,) = page.go_on(OTHER)
     assert words.GONE in refusal.sentence and refusal.paint["visible"]
+
+
+def test_a_size_that_does_not_fit_is_lowered_and_said(photo, painting, monkeypatch):
+    lowered = preflight.lowered(192, 128)
+    monkeypatch.setattr(preflight, "fitted", lambda *parts: (replace(parts[-1], size=128), lowered))
+    *_, last = paint(Painter(steps=2).released(), photo, painting, size=192)
+    assert last.sentence == f"Painted in 1 s: 128 × 85 pixels. {lowered}"
 
 
 def test_a_pulled_slider_is_followed(photo, painting):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nst import images, recipe, sharing, studio
+from nst import images, preflight, recipe, sharing, studio
+from nst.canvas import Canvas
 from nst.clock import Clock
 from nst.settings import Settings
 from nst.studio import Run, Studio
@@ -172,6 +173,55 @@ def test_endless_going_on_is_refused_and_the_picture_kept(paint, pictures, tmp_p
     assert [frame.step for frame in paint(run, at_least=2)] == [19, 20]
 
 
+# --- Too little memory ------------------------------------------------------------------------------------------------
+
+
+def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(engine, paint, pictures, tmp_path):
+    lowered = "160 pixels do not fit into this machine's memory: painted at 128."
+    run, straight = Run(*pictures, replace(SETTINGS, size=160)), Run(*pictures, SETTINGS)
+    with pytest.MonkeyPatch.context() as patch:
+        asked = []
+        patch.setattr(
+            preflight, "fitted", lambda *parts: asked.append(parts) or (replace(parts[-1], size=128), lowered)
+        )
+        frames = list(paint(run))
+        assert asked == [(engine.network, (100, 160), [(160, 120)], replace(SETTINGS, size=160))]
+        assert (run.note, run.shape, frames[-1].scale) == (lowered, (80, 128), 128)
+        list(paint(run, at_least=3))
+        assert len(asked) == 1  # what was begun goes on at its size
+    list(paint(straight))
+    list(paint(straight, at_least=3))
+    assert saved(run, tmp_path) == saved(straight, tmp_path)
+
+
+def test_where_no_size_fits_nothing_is_painted(paint, pictures, monkeypatch):
+    for name in ("available", "_kept"):
+        monkeypatch.setattr(preflight, name, lambda: 0)
+    run = Run(*pictures, SETTINGS)
+    with pytest.raises(MemoryError, match="too little memory"):
+        list(paint(run))
+    assert run.frame is None
+
+
+def test_memory_that_runs_out_leaves_the_scale_before_to_go_on_with(engine, paint, pictures, tmp_path, monkeypatch):
+    run = Run(*pictures, replace(SETTINGS, size=256))
+    frames = paint(run)
+    up_to(frames, 10)
+
+    def grown(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Canvas, "grown", grown)
+        (last,) = frames
+    assert (last.step, last.steps, run.shape) == (10, 10, (80, 128))
+    assert run.note == last.note == "256 pixels do not fit into this machine's memory: painted at 128."
+    made = told(run, tmp_path)
+    assert (made.size, made.settings, made.step, made.steps) == ((128, 80), SETTINGS, 10, 10)
+    assert [frame.step for frame in paint(run, at_least=2)] == [11, 12]
+    assert told(run, tmp_path).size == (128, 80)
+
+
 # --- Steering ---------------------------------------------------------------------------------------------------------
 
 
@@ -241,7 +291,9 @@ class Engine:
     """Paints three frames, 5 seconds of the test's clock apart, with a third to fail at if told so."""
 
     def __init__(self, name: str = "compact", clock: "SimpleNamespace | None" = None):
-        self.network = SimpleNamespace(name=name, weights_hash=name, precision="float32", reason=f"{name}, for a test.")
+        self.network = SimpleNamespace(
+            name=name, weights_hash=name, precision="float32", reason=f"{name}, for a test.", filters={}
+        )
         self.clock, self.shapes, self.fails = clock or SimpleNamespace(now=0.0), [], False
 
     def stylize(self, content, styles, settings, **_) -> Iterator[Any]:
@@ -254,7 +306,7 @@ class Engine:
             image, losses = images.to_uint8(content), dict.fromkeys(("content", "style", "total"), 1.0)
             remaining = 5.0 * (2 - step) if step else 0.0  # nobody knows yet
             where = {"step": step, "steps": 2, "scale": 128, "elapsed": self.clock.now, "remaining": remaining}
-            yield SimpleNamespace(image=image, losses=losses, checkpoint=None, **where)
+            yield SimpleNamespace(image=image, losses=losses, checkpoint=None, note="", **where)
 
 
 def test_networks_are_loaded_once_and_equal_ones_compiled_once():

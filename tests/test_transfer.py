@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from nst import images
+from nst.canvas import Canvas
 from nst.clock import Clock
 from nst.features import Network
 from nst.transfer import Frame, StyleTransfer
@@ -21,6 +22,12 @@ CONTENT, STYLE = toy.picture(40, 64), toy.picture(50, 45, seed=1)
 @pytest.fixture(scope="module")
 def transfer():
     return StyleTransfer(toy.network())
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    """Frames come at every step, however fast."""
+    monkeypatch.setattr(Clock, "frame_is_due", True)
 
 
 def paint(transfer, content=CONTENT, styles=(STYLE,), **changes):
@@ -197,16 +204,37 @@ def test_an_overflow_is_told_after_the_good_frames(optimizer):
         list(frames)
 
 
-def test_too_little_memory_is_told_after_the_good_frames(transfer, monkeypatch):
+def exhausted(*_):
+    raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
+@pytest.mark.parametrize(
+    "steps", [0, 3, 6, 8]
+)  # the start, within a scale, before one when the last is tiny, within it
+def test_memory_that_runs_out_within_a_scale_is_told_after_the_good_frames(transfer, monkeypatch, every_step, steps):
     frames = transfer.stylize(CONTENT, [STYLE], toy.SETTINGS)
-    assert next(frames).step == 0
-
-    def exhausted(*_):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-
+    for step in range(steps + 1):
+        assert next(frames).step == step
     monkeypatch.setattr(transfer, "_compiled_step", exhausted)
-    with pytest.raises(MemoryError, match="pixels are too many"):
+    with pytest.raises(MemoryError, match=f"^{64 if steps >= 6 else 32} pixels are too many for this machine's memory"):
         list(frames)
+
+
+@pytest.mark.parametrize("part", ["network", "_style_targets", "_compiled_step", "grown"])
+@pytest.mark.parametrize("error", [exhausted, lambda *_: bytes(2**62)])  # TensorFlow's, and Python's
+def test_a_scale_that_does_not_fit_is_left_out(transfer, monkeypatch, every_step, part, error):
+    monkeypatch.setattr(transfer, "network", transfer.network)  # put back at the end, as are the others
+    frames = transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, size=256), checkpoints=True)
+    before = next(frame for frame in frames if frame.step == 14)
+    monkeypatch.setattr(Canvas if part == "grown" else transfer, part, error)
+    (last,) = frames
+    assert (last.step, last.steps, last.scale, last.remaining) == (14, 14, 128, 0)
+    assert last.note == "256 pixels do not fit into this machine's memory: painted at 128."
+    np.testing.assert_array_equal(last.image, before.image)
+    assert last.losses == before.losses
+    monkeypatch.undo()
+    np.testing.assert_array_equal(last.image, paint(transfer, size=128)[-1].image)
+    assert go_on(transfer, last.checkpoint, more_steps=2, size=128)[-1].step == 16
 
 
 def test_a_scale_ends_when_the_picture_is_still(transfer):
@@ -233,12 +261,6 @@ def stopped(transfer, step, **changes):
         transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, **changes), checkpoints=True)
     ) as frames:
         return next(frame for frame in frames if frame.step == step)
-
-
-@pytest.fixture
-def every_step(monkeypatch):
-    """Frames come at every step, however fast."""
-    monkeypatch.setattr(Clock, "frame_is_due", True)
 
 
 @pytest.mark.parametrize("step", [0, 3, 6, 8])  # the start, within a scale, at its end, within the last
