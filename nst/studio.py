@@ -179,7 +179,7 @@ class Studio:
 
     def warm(self) -> None:
         """Load and compile before the first visitor comes."""
-        for height, width in ((64, 64), (96, 72)):  # TensorFlow compiles for one size and, seeing another, for all
+        for height, width in ((64, 64), (256, 192)):  # large ones have a step of their own; optimizers take two
             grey = np.full((1, height, width, 3), 0.5, np.float32)
             settings = Settings(size=height, min_scale=64, steps=(1,))
             for _ in self.engine(settings).stylize(grey, [grey], settings):
