@@ -208,6 +208,16 @@ def exhausted(*_):
     raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
+def failing(error):
+    """A compiled step that can be compiled, and no more."""
+
+    def step(*given):
+        return error(*given)
+
+    step.get_concrete_function = lambda *_: None
+    return step
+
+
 @pytest.mark.parametrize(
     "steps", [0, 3, 6, 8]
 )  # the start, within a scale, before one when the last is tiny, within it
@@ -215,7 +225,7 @@ def test_memory_that_runs_out_within_a_scale_is_told_after_the_good_frames(trans
     frames = transfer.stylize(CONTENT, [STYLE], toy.SETTINGS)
     for step in range(steps + 1):
         assert next(frames).step == step
-    monkeypatch.setattr(transfer, "_compiled_step", exhausted)
+    monkeypatch.setattr(transfer, "_compiled_step", failing(exhausted))
     with pytest.raises(MemoryError, match=f"^{64 if steps >= 6 else 32} pixels are too many for this machine's memory"):
         list(frames)
 
@@ -226,7 +236,8 @@ def test_a_scale_that_does_not_fit_is_left_out(transfer, monkeypatch, every_step
     monkeypatch.setattr(transfer, "network", transfer.network)  # put back at the end, as are the others
     frames = transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, size=256), checkpoints=True)
     before = next(frame for frame in frames if frame.step == 14)
-    monkeypatch.setattr(Canvas if part == "grown" else transfer, part, error)
+    broken = failing(error) if part == "_compiled_step" else error
+    monkeypatch.setattr(Canvas if part == "grown" else transfer, part, broken)
     (last,) = frames
     assert (last.step, last.steps, last.scale, last.remaining) == (14, 14, 128, 0)
     assert last.note == "256 pixels do not fit into this machine's memory: painted at 128."
