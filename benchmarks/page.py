@@ -6,8 +6,6 @@ The page runs in this process, warmed as at start-up; the browser shares its cor
 (`pip install -e .[test]`).
 """
 
-import os
-import platform
 import shutil
 import sys
 import time
@@ -15,11 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import gradio
-import tensorflow as tf
 from playwright.sync_api import sync_playwright
 
 import app
+from nst import machine
 from nst.studio import Studio
 
 WATCH = """() => {
@@ -36,7 +33,7 @@ def main(runs: int) -> None:
     studio.warm()
     page = app.build(studio)
     app.serve(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    print(f"{platform.platform()}, {os.cpu_count()} cores; TensorFlow {tf.__version__}, Gradio {gradio.__version__}")
+    print(machine.describe(("tensorflow", "gradio")))
     print(f"{'run':>3}  {'first frame, s':>14}  {'finished, s':>11}  {'frames':>6}")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -8,8 +8,6 @@ the painting is timed.  Runs take turns; a ratio is the median of those to the f
 """
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +18,10 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from nst import Frame, Settings, StyleTransfer, catalogue, images, load_network
+from nst import Frame, Settings, StyleTransfer, catalogue, images, load_network, machine
 
 EVERY = 5  # steps between two looks at a picture
 
@@ -99,8 +96,7 @@ def table(title: str, done: dict[str, list[Run]]) -> None:
 def main() -> None:
     """Print the tables of each network."""
     options = parsed()
-    print(f"{_processor()}, {os.cpu_count()} cores; {platform.platform()}")
-    print(f"Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}")
+    print(machine.describe(("tensorflow", "keras")))
     for settings in [Settings(network="compact"), *([Settings(weights=options.weights)] if options.weights else [])]:
         compare_on(replace(settings, size=options.size, frames_per_second=60), options)
 
@@ -145,13 +141,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--weights", help="file with VGG-19's weights")
     parser.add_argument("--pictures", help="folder for the pictures")
     return parser.parse_args()
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(": ")[1] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Checkpoint:
 
     def forgetful(self) -> "Checkpoint":
         """The same picture with the optimizer's memory empty, to go on with other settings."""
-        return replace(self, memory=tuple(np.zeros_like(part) for part in self.memory))
+        return replace(self, memory=())
 
 
 class Canvas(NamedTuple):

@@ -65,9 +65,8 @@ def random_weights() -> Weights:
     random, channels, parameters = np.random.default_rng(0), 3, {}
     for layer, filters in CONVOLUTIONS.items():
         kernel = random.standard_normal((3, 3, channels, filters), np.float32)
-        parameters[f"{layer}_kernel"] = kernel * np.float32(
-            math.sqrt(2 / (9 * channels))
-        )  # keeps activations of one size
+        scale = math.sqrt(2 / (9 * channels))  # keeps activations of one size
+        parameters[f"{layer}_kernel"] = kernel * np.float32(scale)
         parameters[f"{layer}_bias"] = np.zeros(filters, np.float32)
         channels = filters
         if layer == "block5_conv1":

@@ -45,15 +45,15 @@ def choose_painting(example: catalogue.Example) -> tuple[str, str]:
 
 def look_into(path: str | None, repeated: str | None) -> tuple[Any, ...]:
     """Look at a picture that was dropped in: one of ours brings its settings, and the examples it was made from."""
-    unchanged = *Setup(), *(gr.skip() for _ in PARAMETERS + TOUCHES)
+    unchanged = [gr.skip() for _ in PARAMETERS + TOUCHES]
     try:
         if path:
             images.load(path, longest_side=64)
         made = recipe.read(path) if path else None
     except ValueError as error:
-        return *Setup(note=trouble(str(error))), *unchanged[len(Setup._fields) :]
+        return *Setup(note=trouble(str(error))), *unchanged
     if made is None or made.text == repeated:  # dropped once more: now it is to be painted on
-        return *Setup(note=""), *unchanged[len(Setup._fields) :]
+        return *Setup(note=""), *unchanged
     shared = sharing.from_recipe(made, CONTROLS)
     setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
     setup = setup._replace(note=told(shared.sentence), repeated=made.text)

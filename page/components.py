@@ -35,8 +35,8 @@ class LiveImage(gr.Image):
         return super().postprocess(value)  # type: ignore[return-value]
 
 
-class Download(gr.DownloadButton):
-    """Left out of the API, where the picture is the same file."""
+class _Unlisted:
+    """Left out of what programs are told of and given."""
 
     is_template = True
 
@@ -45,14 +45,12 @@ class Download(gr.DownloadButton):
         return True
 
 
-class Overlay(gr.HTML):
-    """Left out of the API: only for the eye."""
+class Download(_Unlisted, gr.DownloadButton):
+    """For people: to programs the picture is given as the same file."""
 
-    is_template = True
 
-    @property
-    def skip_api(self) -> bool:
-        return True
+class Overlay(_Unlisted, gr.HTML):
+    """Only for the eye."""
 
 
 def data_url(jpeg: bytes) -> str:

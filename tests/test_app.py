@@ -72,6 +72,15 @@ def download(tab) -> tuple[str, Image.Image]:
     return waiting.value.suggested_filename, Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
 
 
+def under_way(visit, painter: Painter):
+    """A new visitor's page, on which the first example is being painted."""
+    tab = visit(Studio(lambda _: painter))
+    choose_size(tab, 128)
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#picture img")
+    return tab
+
+
 def unfold(tab, name: str) -> None:
     tab.click(f"#{name} > button")
 
@@ -154,10 +163,7 @@ def test_one_click_paints_and_stop_keeps_the_picture(visit):
 
 def test_another_example_takes_the_place_of_the_one_being_painted(visit):
     painter = Painter(steps=1000)
-    tab = visit(Studio(lambda _: painter))
-    choose_size(tab, 128)
-    tab.click("#pair-starry-night")
-    tab.wait_for_selector("#picture img")
+    tab = under_way(visit, painter)
     tab.click("#pair-wave-lion")
     tab.wait_for_selector("#credit:has-text('woodcut')")
     tab.wait_for_function("(img => img?.naturalWidth > 0 && img.naturalWidth === img.naturalHeight)" + PICTURE)
@@ -214,10 +220,7 @@ def test_everything_by_keyboard(visit):
 
 def test_the_picture_follows_the_slider(visit):
     painter = Painter(steps=1000)
-    tab = visit(Studio(lambda _: painter))
-    choose_size(tab, 128)
-    tab.click("#pair-starry-night")
-    tab.wait_for_selector("#picture img")
+    tab = under_way(visit, painter)
     tab.click("#strength-chooser label:has-text('Bold')")
     tab.wait_for_function("document.querySelector('#strength input[type=number]').value === '65'")
     wait_until(tab, lambda: painter.settings.strength == 65)  # while it is being painted
