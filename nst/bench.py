@@ -19,7 +19,7 @@ from typing import Any
 from nst import machine
 
 NETWORKS, PRECISIONS, SIZES = ("compact", "vgg19"), ("float32", "bfloat16"), (128, 256, 512, 1024)
-TURNS, QUICK_TURNS = 4, 2  # the first steps turn, which waits for the compiler, is not among them
+TURNS, QUICK_TURNS = 4, 3  # the first steps turn, which waits for the compiler, is not among them
 COLUMNS = ("network", "precision", "size", "s/step", "memory GB", "of peak", "plain s", "ratio", "torch s", "ratio")
 LEGEND = """\
 s/step: the fastest of {turns} turns of at least 0.3 s, the contenders by turns: other work on the machine can only add.
@@ -120,12 +120,10 @@ def run(options: Any) -> int:
     if hasattr(os, "getloadavg"):
         here += f"; load {os.getloadavg()[0]:.1f} before the start"
     turns = options.turns or (QUICK_TURNS if options.quick else TURNS)
-    peaks, facts = _peaks(options.precisions or PRECISIONS, turns // 2 or 1)
+    peaks, facts = _peaks(options.precisions or (("auto",) if options.quick else PRECISIONS), turns // 2 or 1)
+    precisions = tuple(peaks)
     if facts.get("gpu"):
         here += f"; GPU: {facts['gpu']}"
-    precisions = options.precisions or (
-        ("bfloat16" if facts.get("fast_bfloat16") else "float32",) if options.quick else PRECISIONS
-    )
     sizes = options.sizes or ((512,) if options.quick else SIZES)
     torch = not options.quick and importlib.util.find_spec("torch") is not None
     rows = []
@@ -199,17 +197,22 @@ def measure(
 
 
 def _peaks(precisions: Sequence[str], turns: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Floating-point operations a second that products reach in each precision, and facts about the machine."""
+    """Floating-point operations a second that products reach in each precision, 0 if they fail; facts.
+
+    "auto" is the precision that a run takes if its settings leave it open.
+    """
     field = {precision: Contender(kind="peak", precision=precision) for precision in precisions}
     facts: dict[str, Any] = {}
-    for each in field.values():
-        facts |= each.facts()
+    for precision in precisions:
+        facts |= field[precision].facts()
+        if precision == "auto":
+            field[facts.get("precision", "float32")] = field.pop("auto")
     for _ in range(turns):
         for each in field.values():
             each.take_turn()
     for each in field.values():
         each.finish()
-    return {precision: max(each.turns) for precision, each in field.items() if each.turns}, facts
+    return {precision: max(each.turns, default=0.0) for precision, each in field.items()}, facts
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -243,7 +246,7 @@ def legend(rows: Sequence[Row], peaks: dict[str, float], turns: int, *, torch: b
     """What the columns mean, and what was not measured."""
     from nst.settings import Settings
 
-    written = ", ".join(f"{precision} {peak / 1e12:.2f} TFLOP/s" for precision, peak in peaks.items())
+    written = ", ".join(f"{precision} {peak / 1e12:.2f} TFLOP/s" for precision, peak in peaks.items() if peak)
     absent = "" if torch else "  Not measured: PyTorch is not installed, or the run was to be quick."
     kinds = sorted({f"weights of {row.network}: {row.weights}." for row in rows if row.weights})
     if any(row.weights == "random" for row in rows):

@@ -50,6 +50,7 @@ class Clock:
         if self._done == 1:
             self._first_step = now
         elif pixels in self.paces or not self.paces or self._done > ENOUGH:
+            self.paces.pop(pixels, None)  # the latest is to be the last
             self.paces[pixels] = (now - self._first_step) / (self._done - 1)
 
     def end_scale(self) -> None:

@@ -149,10 +149,12 @@ class Peak:
 
         from nst.features import has_fast_bfloat16
 
+        if precision == "auto":
+            precision = "bfloat16" if has_fast_bfloat16() else "float32"
         self._precision = precision
         gpus = tf.config.list_physical_devices("GPU")
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
-        self.facts = {"gpu": ", ".join(names), "fast_bfloat16": has_fast_bfloat16()}
+        self.facts = {"gpu": ", ".join(names), "precision": precision}
 
     def turn(self) -> float:
         """Floating-point operations a second."""

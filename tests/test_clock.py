@@ -79,6 +79,14 @@ def test_it_goes_on_from_what_another_clock_came_to(seconds):
     assert run.remaining == 2
 
 
+def test_an_earlier_runs_paces_tell_the_time_left_until_the_run_has_its_own(seconds):
+    run = Clock([(1000, 3), (4000, 2)], interval=1, paces={1000: 1.0, 4000: 4.0})
+    assert run.remaining == 3 * 1 + 2 * 4
+    work(run, seconds, 1, 2, 2)  # the machine is slower today
+    assert list(run.paces.items()) == [(4000, 4.0), (1000, 2.0)]
+    assert run.remaining == pytest.approx(2 * (2 + (4 - 2) / 3000 * 3000))
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_no_time_at_all_is_a_pace_too(seconds, steps):
     run = Clock([(1000, steps), (4000, ENOUGH + 2), (16000, 1)], interval=1)

@@ -67,24 +67,34 @@ def test_a_flat_picture_has_no_border():
         assert float(tf.reduce_max(spread)) < 1e-3, layer
 
 
-@pytest.mark.parametrize(("side", "margin"), [(1, 3), (2, 5), (5, 2), (4, 9)])
-def test_the_margin_is_the_mirror_image(side, margin):
-    expected = np.pad(np.arange(side), margin, mode="reflect") if side > 1 else np.zeros(side + 2 * margin)
+@pytest.mark.parametrize(("side", "margin", "whole"), [(1, 3, 16), (2, 5, 16), (5, 2, 16), (4, 9, 32), (14, 1, 16)])
+def test_the_margin_is_the_mirror_image_in_whole_windows(side, margin, whole):
+    around = margin, whole - side - margin
+    expected = np.pad(np.arange(side), around, mode="reflect") if side > 1 else np.zeros(whole)
     np.testing.assert_array_equal(features._mirrored(tf.constant(side), margin), expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("filters", [(3, 4), (128, 256)])
 @pytest.mark.parametrize("size", [(4, 5), (1, 3), (1, 1)])
-def test_edges_and_their_gradient_are_those_of_a_padded_tensor(size):
-    x, weights = tf.random.normal((2, *size, 3)), tf.random.normal((2, size[0] + 2, size[1] + 2, 3))
+def test_convolutions_and_their_gradient_are_those_of_a_padded_tensor(size, filters, dtype):
+    def plain(x, kernel, bias):
+        around = (0, 0), (1, 1), (1, 1), (0, 0)
+        x, kernel, bias = (tf.cast(part, tf.float32) for part in (x, kernel, bias))
+        return tf.nn.relu(tf.nn.conv2d(tf.pad(x, around, "SYMMETRIC"), kernel, 1, "VALID") + bias)
+
+    random = np.random.default_rng(0)
+    shapes = (2, *size, filters[0]), (3, 3, *filters), (filters[1],), (2, *size, filters[1])
+    x, kernel, bias, by_y = (tf.cast(random.integers(-4, 5, shape) / 4, dtype) for shape in shapes)
     outcomes = []
-    for edged in (features._edged, lambda x: tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")):
+    for convolved in (features._convolved, plain):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = edged(x)
-            total = tf.reduce_sum(weights * y)
-        outcomes.append((y, tape.gradient(total, x)))
+            y = convolved(x, kernel, bias)
+            total = tf.reduce_sum(tf.cast(by_y, tf.float32) * tf.cast(y, tf.float32))
+        outcomes.append([tf.cast(part, tf.float32) for part in (y, tape.gradient(total, x))])
     for ours, expected in zip(*outcomes):
-        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+        np.testing.assert_allclose(ours, expected, rtol=0.01, atol=0.01 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("size", [(6, 8), (5, 7), (1, 2)])

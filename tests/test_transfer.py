@@ -117,6 +117,12 @@ def test_a_run_that_looks_at_quarters_goes_on_with_the_next(monkeypatch, every_s
         assert one.losses == other.losses
 
 
+def test_the_time_left_is_told_from_the_second_runs_first_frame_on():
+    transfer = StyleTransfer(toy.network())
+    first, second = paint(transfer)[0], paint(transfer)[0]
+    assert first.remaining == 0 < second.remaining < 60
+
+
 def test_same_seed_same_picture(transfer):
     changes = {"init": "noise", "frames_per_second": 0.01}
     one, two, other = (paint(transfer, **changes, seed=seed)[-1].image for seed in (1, 1, 2))
