@@ -174,7 +174,7 @@ def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -
 def _convolved(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """3×3 convolution and ReLU: (B, H, W, C) -> (B, H, W, D), where x goes on beyond its border as it ends there."""
 
-    channels, filters = kernel.shape.as_list()[2:]
+    channels, filters = (int(count or 0) for count in kernel.shape[2:])
 
     @tf.custom_gradient
     def convolved(x: tf.Tensor) -> Any:
