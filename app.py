@@ -7,6 +7,7 @@ handlers, the words and the look are in page/.
 """
 
 import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else pandas sum
 
 import gradio as gr
 
-from nst import catalogue, display, images, looks, sharing
+from nst import catalogue, display, doctor, images, looks, sharing
 from nst.display import trouble
 from nst.finishing import Finishing
 from nst.settings import Settings
@@ -35,6 +36,8 @@ from page.components import Download, LiveImage, Overlay, Upload, data_url
 from page.desk import Desk
 from page.results import View, finish
 from page.theme import theme
+
+log = logging.getLogger("nst")
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # programs see "paint" alone
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
@@ -314,11 +317,17 @@ def serve(page: gr.Blocks, **options: Any) -> None:
     )
 
 
+def _get_ready() -> None:
+    """Load, warm, and leave in the log what there is to know about this machine."""
+    for finding in itertools.chain(doctor.look_around(), doctor.try_out(studio)):
+        log.info("%s: %s%s", finding.name, finding.fact, f" ({finding.advice})" if finding.advice else "")
+
+
 studio = Studio()
 demo = build(studio)  # by this name `gradio app.py` finds it
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    threading.Thread(target=studio.warm, daemon=True).start()
+    threading.Thread(target=_get_ready, daemon=True).start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     serve(demo, inbrowser=desktop)  # elsewhere it might be a browser in this very terminal

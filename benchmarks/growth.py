@@ -103,8 +103,8 @@ def main() -> None:
     parser.add_argument("--sizes", default="256,512,1024,2048")
     options = parser.parse_args()
     networks, sizes = options.networks.split(","), sorted(map(int, options.sizes.split(",")))
-    probe = bench.Contender(kind="peak", precision="float32")
-    precision = "bfloat16" if probe.facts().get("fast_bfloat16") else "float32"
+    probe = bench.Contender(kind="peak", precision="auto")
+    precision = probe.facts()["precision"]
     probe.finish()
     print(f"{machine.describe(('tensorflow', 'keras'))}; {precision}")
     pixels(networks, sizes, precision)

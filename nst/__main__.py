@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, Field, fields, replace
+from dataclasses import MISSING, Field, asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
 
@@ -99,8 +99,24 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("examples", help="list the photos and paintings that can be named instead of files")
     listing.add_argument("--fetch", action="store_true", help="get the missing paintings from Wikimedia Commons")
     listing.set_defaults(command=list_examples)
+    examining = commands.add_parser("doctor", help="tell what this machine can paint, how fast, and what is missing")
+    examining.add_argument("--json", action="store_true", help="a line of JSON for each finding")
+    examining.set_defaults(command=examine)
+    _add_space(commands)
     _add_bench(commands)
     return parser
+
+
+def _add_space(commands: Any) -> None:
+    making = commands.add_parser("space", help="make a Space of the page on the Hugging Face Hub, as Spacefile says")
+    deeds = making.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    rendering = deeds.add_parser("render", help="write README.md's front matter and the Space's requirements")
+    rendering.set_defaults(command=render_space)
+    deploying = deeds.add_parser("deploy", help="create or update a Space")
+    deploying.add_argument("repo", metavar="OWNER/NAME", help="the Space")
+    deploying.add_argument("--hardware", metavar="NAME", help="instead of the Spacefile's, such as t4-small")
+    deploying.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    deploying.set_defaults(command=deploy_space)
 
 
 def _add_bench(commands: Any) -> None:
@@ -181,6 +197,52 @@ def _read(kind: Any, text: str) -> Any:
         return kind(text)
     except ValueError:
         return text
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+
+def examine(options: argparse.Namespace) -> int:
+    """Tell everything that was found out, as it is found out."""
+    from nst import doctor
+    from nst.studio import Studio
+
+    code = 0
+
+    def tell(finding: doctor.Finding) -> int:
+        if options.json:
+            _print(json.dumps(asdict(finding)))
+        else:
+            _print(f"{finding.name:11} {finding.fact}" + (f"\n{'':11} → {finding.advice}" if finding.advice else ""))
+        return FAILED if finding.fatal else 0
+
+    for finding in doctor.look_around():
+        tell(finding)
+    with contextlib.suppress(Exception), _quiet_start():
+        import tensorflow  # noqa: F401
+    for finding in doctor.try_out(Studio()):
+        code = tell(finding) or code
+    return code
+
+
+# --- space ------------------------------------------------------------------------------------------------------------
+
+
+def render_space(_: argparse.Namespace) -> int:
+    """Tell which files were written."""
+    from nst import space
+
+    _print(f"Written: {', '.join(space.render()) or 'nothing, all is as Spacefile says'}.")
+    return 0
+
+
+def deploy_space(options: argparse.Namespace) -> int:
+    """Tell each step before it is done."""
+    from nst import space
+
+    for sentence in space.deploy(options.repo, hardware=options.hardware, dry_run=options.dry_run):
+        _print(f"{'would ' if options.dry_run else ''}{sentence}")
+    return 0
 
 
 # --- paint ------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,7 +77,7 @@ def find_weights(network: str) -> tuple[Weights, str]:
     """A network's weights, without a download, and what they are."""
     if network == "compact":
         return sources.compact(), "in the package"
-    if Path(sources.KERAS_CACHE).expanduser().is_file():
+    if sources.at_hand():
         return sources.imagenet(), "ImageNet"
     return random_weights(), "random"
 

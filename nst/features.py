@@ -1,5 +1,6 @@
 """VGG-19 (Simonyan and Zisserman 2015) as a function from image to {layer: activations}; which network, how precise."""
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,7 @@ class Network:
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
         self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
         self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
-        biases = {key: len(value) for key, value in weights.parameters.items() if key.endswith("_bias")}
-        own = {layer: biases[f"{layer}_bias"] for layer in self.layers}
-        self.filters = {layer: (count, biases.get(f"{layer}_head_bias", count)) for layer, count in own.items()}
+        self.filters = weights.filters()
 
     def __call__(
         self,
@@ -112,12 +111,17 @@ def load_network(settings: Settings) -> Network:
 
 
 def choose_network(settings: Settings) -> tuple[str, str]:
-    """("vgg19" or "compact", a sentence on why); `auto` never causes a download."""
+    """("vgg19" or "compact", a sentence on why).
+
+    What `auto` comes to can be said by NST_NETWORK; else it never causes a download.
+    """
     if settings.weights:
         return "vgg19", f"VGG-19 with the weights in {Path(settings.weights).name}."
     if settings.network != "auto":
         return settings.network, "As asked for."
-    if not Path(weights.KERAS_CACHE).expanduser().is_file():
+    if (chosen := os.environ.get("NST_NETWORK")) in ("compact", "vgg19"):
+        return chosen, "As NST_NETWORK says."
+    if not weights.at_hand():
         return "compact", "The compact network in the package: VGG-19's weights are not on this machine."
     if not tf.config.list_physical_devices("GPU"):
         return "compact", "The compact network in the package: without a GPU, VGG-19 takes several times as long."

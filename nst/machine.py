@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ def describe(packages: Sequence[str]) -> str:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"no {package}")
-    return f"{platform.system()} {platform.machine()}, {_cores()} cores ({_processor()}); {', '.join(versions)}"
+    return f"{platform.system()} {platform.machine()}, {cores()} cores ({_processor()}); {', '.join(versions)}"
 
 
 def peak_memory() -> int | None:
@@ -29,7 +30,20 @@ def peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _cores() -> int | None:
+def gpus() -> list[tuple[str, int]]:
+    """(name, bytes of memory) of each NVIDIA GPU that the driver sees and this process may use; 0 if unknown."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
+        return []
+    asked = "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = (line.rpartition(",") for line in told.splitlines())
+    return [(name.strip(), int(size) << 20 if size.strip().isdigit() else 0) for name, _, size in rows if name.strip()]
+
+
+def cores() -> int | None:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 

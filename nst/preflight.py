@@ -64,20 +64,21 @@ def fitted(
 
     Args:
         content, paintings: shapes of the pictures.
-        room: bytes that may be held; None: `SHARE` of those available.
+        room: bytes that may be held; None: `SHARE` of those available, and the run is about to begin.
 
     Raises:
         MemoryError: not even the smallest size fits; one sentence.
     """
     global _most
-    if room is None and (free := available()) is not None:
+    about_to_run = room is None
+    if about_to_run and (free := available()) is not None:
         room = round(SHARE * free) + _kept()
     asked = settings.size
     if room is None:
         return settings, ""
     for size in (asked, *range((asked - 1) // SIZE_STEP * SIZE_STEP, SMALLEST - 1, -SIZE_STEP)):
         if (held := estimate(network, images.fit(*content, size), paintings, settings)) <= room:
-            _most = max(_most, held)
+            _most = max(_most, held) if about_to_run else _most
             return replace(settings, size=size), lowered(asked, size) if size < asked else ""
     raise MemoryError(f"This machine has too little memory left to paint: {room >> 20} MB.")
 

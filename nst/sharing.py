@@ -8,12 +8,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from nst import catalogue
+from nst import catalogue, limits
 from nst.recipe import Recipe
 from nst.settings import Settings
 
-SIZES = (128, 1024)  # larger pictures keep the other visitors waiting; the command line goes further
-MAX_STEPS = 2000  # likewise, of all scales together
+MIN_SIZE = 128  # pixels
 MAX_STYLE_SCALE = 2.0  # the painting is looked at in this many times the picture's size
 PARAMETERS = tuple(knob.name for knob in fields(Settings) if knob.name != "weights")  # a file of the server's
 
@@ -42,10 +41,11 @@ def check(settings: Settings) -> None:
     Raises:
         ValueError: one sentence with the setting, its value and what would be right.
     """
-    if not SIZES[0] <= settings.size <= SIZES[1]:
-        raise ValueError(f"size: {settings.size} should be from {SIZES[0]} to {SIZES[1]} on this page")
-    if (steps := sum(steps for _, steps in settings.scales())) > MAX_STEPS:
-        raise ValueError(f"steps: {steps} at all scales together should be {MAX_STEPS} at most on this page")
+    most = limits.here()
+    if not MIN_SIZE <= settings.size <= most.size:
+        raise ValueError(f"size: {settings.size} should be from {MIN_SIZE} to {most.size} on this page")
+    if (steps := sum(steps for _, steps in settings.scales())) > most.steps:
+        raise ValueError(f"steps: {steps} at all scales together should be {most.steps} at most on this page")
     if settings.style_scale > MAX_STYLE_SCALE:
         raise ValueError(f"style_scale: {settings.style_scale:g} should be {MAX_STYLE_SCALE:g} at most on this page")
 
@@ -62,7 +62,7 @@ def from_recipe(made: Recipe, controls: Collection[str]) -> Shared:
         settings = replace(settings, network=made.network)
     if made.settings.weights:
         notes.append(f"Its weights file, {made.settings.weights}, is not taken from a picture.")
-    size = min(max(settings.size, SIZES[0]), SIZES[1])
+    size = min(max(settings.size, MIN_SIZE), limits.here().size)
     if size != settings.size:
         notes.append(f"Its size was {settings.size} pixels; on this page it is {size}.")
         settings = replace(settings, size=size)

@@ -5,6 +5,7 @@ Knows nothing of the page: a visitor is a name, a picture under way an iterator 
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, preflight, recipe, sharing
+from nst import catalogue, images, machine, preflight, recipe, sharing, weights
 from nst.curves import History
 from nst.images import ImageError
 from nst.settings import Settings
@@ -30,6 +31,7 @@ KEPT = 12  # visitors whose pictures can be gone on with: each takes up to 60 MB
 MORE_STEPS = 100  # that a finished picture gets to go on
 FOLLOWING_STEPS = 80  # that a picture has left, at least, when it follows a pulled strength
 CROWD_SIZE = 16  # visitors in line, at most
+WARMING = (64, 64), (384, 288)  # height, width: large pictures have a step of their own
 
 log = logging.getLogger(__name__)
 
@@ -178,10 +180,18 @@ class Studio:
         return self._asked[asked]
 
     def warm(self) -> None:
-        """Load and compile before the first visitor comes."""
-        for height, width in ((64, 64), (256, 192)):  # large ones have a step of their own; optimizers take two
+        """Load and compile before the first visitor comes, and find out how long a picture takes.
+
+        VGG-19's weights are downloaded if NST_NETWORK asks for them, and on a Space with a GPU if it says nothing: a
+        visitor is not to wait for that.
+        """
+        usual = "vgg19" if "SPACE_ID" in os.environ and machine.gpus() else "compact"
+        if os.environ.get("NST_NETWORK", "auto").replace("auto", usual) == "vgg19" and not weights.at_hand():
+            with contextlib.suppress(weights.WeightsError):  # the compact network paints then, and says why
+                weights.imagenet(download=True)
+        for height, width in WARMING:
             grey = np.full((1, height, width, 3), 0.5, np.float32)
-            settings = Settings(size=height, min_scale=64, steps=(1,))
+            settings = Settings(size=height, min_scale=64, steps=(5,))
             for _ in self.engine(settings).stylize(grey, [grey], settings):
                 pass
 

@@ -129,6 +129,11 @@ class StyleTransfer:
         last = _frame(clock, *good, 0 if checkpoints else None)
         yield replace(last, note=preflight.lowered(settings.size, last.scale))
 
+    def expected_seconds(self, height: int, width: int, settings: Settings) -> float:
+        """What a run takes for a photo of these proportions, by the pace of the latest run; 0 before there was one."""
+        scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
+        return _clock(scales, settings, None, self._paces).remaining
+
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
         layers, margin = set(settings.content_layers), settings.padding

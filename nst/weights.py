@@ -5,6 +5,8 @@ Every source ends in the same `Weights`, for RGB pictures; nothing is unpickled.
 
 import hashlib
 import json
+import os
+import re
 import socket
 import zipfile
 from collections.abc import Collection, Mapping
@@ -55,6 +57,12 @@ class Weights(NamedTuple):
                 digest.update(array.data)
         return digest.hexdigest()[:16]
 
+    def filters(self) -> dict[str, tuple[int, int]]:
+        """For each convolution the number of its channels, and of those through which it is seen."""
+        counts = {key: len(value) for key, value in self.parameters.items() if key.endswith("_bias")}
+        own = {layer: counts[f"{layer}_bias"] for layer in CONVOLUTIONS if f"{layer}_bias" in counts}
+        return {layer: (count, counts.get(f"{layer}_head_bias", count)) for layer, count in own.items()}
+
 
 def compact(path: str | Path = COMPACT_FILE) -> Weights:
     """The compact VGG-19 that comes with the package, or another that `training/` made; its shape is the file's."""
@@ -67,12 +75,38 @@ def provenance(path: str | Path = COMPACT_FILE) -> dict[str, Any]:
         return json.loads(str(arrays["provenance"])) if "provenance" in arrays else {"format": 1}
 
 
-def imagenet() -> Weights:
-    """Keras' ImageNet weights, from its cache or by download.
+def at_hand() -> Path | None:
+    """The file with VGG-19's ImageNet weights on this machine, if there is one.
+
+    NST_VGG19 names it, or as OWNER/NAME/FILE one that the Hugging Face Hub has left here; else it is Keras' download.
+    """
+    named = os.environ.get("NST_VGG19", "")
+    path = Path(named or KERAS_CACHE).expanduser()
+    if not path.is_file() and (parts := re.fullmatch(r"(\w[\w.-]*/\w[\w.-]*)/(.+)", named)):
+        from huggingface_hub import try_to_load_from_cache
+
+        path = Path(str(try_to_load_from_cache(*parts.groups())))
+    return path if path.is_file() else None
+
+
+def imagenet(download: bool | None = None) -> Weights:
+    """VGG-19's ImageNet weights, from this machine or by Keras' download.
+
+    Args:
+        download: whether they may be downloaded; None: unless NST_OFFLINE forbids it, or this is a Space, whose
+            visitors are not to wait for that: it downloads when it starts.
 
     Raises:
-        WeightsError: they are not in the cache and could not be downloaded.
+        WeightsError: they are not on this machine and cannot be downloaded; or the file that is here is no good.
     """
+    path = at_hand()
+    if path and os.environ.get("NST_VGG19"):
+        return read(path)
+    if download is None:
+        download = os.environ.get("NST_OFFLINE", "0") in ("", "0") and "SPACE_ID" not in os.environ
+    if not path and not download:
+        raise WeightsError("VGG-19's weights are not on this machine, which is not to download them")
+
     import keras
 
     patience = socket.getdefaulttimeout()

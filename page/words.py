@@ -1,6 +1,6 @@
 """The page's words: labels, explanations, sentences.  What changes during a run is told by `nst.display`."""
 
-from nst import looks, sharing
+from nst import limits, looks, sharing
 
 HEADER = """<h1>Neural style transfer</h1>
 <p>A photo is repainted in the manner of a painting while you watch, by the method of
@@ -39,7 +39,12 @@ CHOICES = {
     "style_statistics": {"covariance": "Covariances", "gram": "Gram matrices"},
     "init": {"content": "The photo", "noise": "Noise", "style": "The painting", "mix": "Photo and noise"},
 }
-SLIDERS = {"size": (*sharing.SIZES, 32), "strength": (0, 100, 1), "style_scale": (0.1, 2, 0.05), "detail": (0, 1, 0.05)}
+SLIDERS = {
+    "size": (sharing.MIN_SIZE, limits.here().size, 32),
+    "strength": (0, 100, 1),
+    "style_scale": (0.1, sharing.MAX_STYLE_SCALE, 0.05),
+    "detail": (0, 1, 0.05),
+}
 TOUCH_WORDS = {
     "original_color": ("Original color", "0 keeps the painting's colors, 100 brings back the photo's."),
     "photo_blend": ("Blend with the photo", "0 shows the painting, 100 the photo."),

@@ -134,6 +134,7 @@ def test_bfloat16_is_near_float32():
     ],
 )
 def test_auto_chooses_and_says_why(monkeypatch, tmp_path, cached, gpus, name, because):
+    monkeypatch.delenv("NST_NETWORK", raising=False)
     cache = tmp_path / "vgg19.h5"
     if cached:
         cache.touch()
@@ -141,6 +142,20 @@ def test_auto_chooses_and_says_why(monkeypatch, tmp_path, cached, gpus, name, be
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     chosen, reason = choose_network(Settings())
     assert chosen == name and because in reason
+
+
+@pytest.mark.parametrize(
+    ("variable", "asked", "name"),
+    [
+        ("vgg19", "auto", "vgg19"),
+        ("compact", "auto", "compact"),
+        ("vgg19", "compact", "compact"),
+        ("x", "auto", "compact"),
+    ],
+)
+def test_what_automatic_is_can_be_said_by_the_environment(monkeypatch, no_internet, variable, asked, name):
+    monkeypatch.setenv("NST_NETWORK", variable)
+    assert choose_network(Settings(network=asked))[0] == name
 
 
 def test_a_weights_file_means_vgg19():

@@ -6,12 +6,17 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from nst import catalogue, recipe, sharing
+from nst import catalogue, limits, recipe, sharing
 from nst.catalogue import Pair
 from nst.recipe import Ingredient, Recipe
 from nst.settings import Settings
 
 CONTROLS = ("size", "strength", "network")
+
+
+@pytest.fixture(autouse=True)
+def usual_limits(monkeypatch):
+    monkeypatch.setattr(limits, "here", lambda: limits.Limits(1024, 2000))
 
 
 def made(settings: Settings = Settings(), *names: str, **parts: Any) -> Recipe:
@@ -88,11 +93,12 @@ def test_nobody_asks_for_hours(greedy):
 
 
 def test_the_defaults_are_within_bounds():
-    for size in sharing.SIZES:
+    sharing.check(Settings())
+    for size in (128, 1024):
         sharing.check(Settings(size=size))
-        for beyond in (sharing.SIZES[0] - 1, sharing.SIZES[1] + 1):
-            with pytest.raises(ValueError, match="size"):
-                sharing.check(Settings(size=beyond))
+    for beyond in (127, 1025):
+        with pytest.raises(ValueError, match="size: .* should be from 128 to 1024 on this page"):
+            sharing.check(Settings(size=beyond))
 
 
 # --- Links ------------------------------------------------------------------------------------------------------------

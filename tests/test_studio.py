@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nst import images, preflight, recipe, sharing, studio
+from nst import images, limits, machine, preflight, recipe, studio, weights
 from nst.canvas import Canvas
 from nst.clock import Clock
 from nst.settings import Settings
@@ -158,7 +158,7 @@ def test_what_would_take_hours_is_told_before_anything_else():
 
 
 def test_endless_going_on_is_refused_and_the_picture_kept(paint, pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(sharing, "MAX_STEPS", 20)
+    monkeypatch.setattr(limits, "here", lambda: limits.Limits(1024, 20))
     run = Run(*pictures, SETTINGS)
     for at_least in (0, 8):
         list(paint(run, at_least))
@@ -348,6 +348,39 @@ def test_warming_paints_two_proportions():
     Studio(lambda _: engine).warm()
     heights, widths = zip(*engine.shapes, strict=True)
     assert len(set(heights)) == len(set(widths)) == 2  # or the first visitor waits for the compiler once more
+
+
+@pytest.mark.parametrize(
+    ("variables", "gpus", "downloads"),
+    [
+        ({}, ["A GPU"], False),
+        ({"SPACE_ID": "me/it"}, [], False),
+        ({"SPACE_ID": "me/it"}, ["A GPU"], True),
+        ({"SPACE_ID": "me/it", "NST_NETWORK": "auto"}, ["A GPU"], True),
+        ({"SPACE_ID": "me/it", "NST_NETWORK": "compact"}, ["A GPU"], False),
+        ({"NST_NETWORK": "vgg19"}, [], True),
+    ],
+)
+def test_warming_downloads_what_visitors_are_not_to_wait_for(monkeypatch, tmp_path, variables, gpus, downloads):
+    asked = []
+
+    def imagenet(download: bool):
+        asked.append(download)
+        raise weights.WeightsError("No internet.")  # no reason not to paint
+
+    for name in ("SPACE_ID", "NST_NETWORK", "NST_VGG19"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(weights, "KERAS_CACHE", str(tmp_path / "vgg19.h5"))
+    monkeypatch.setattr(weights, "imagenet", imagenet)
+    monkeypatch.setattr(machine, "gpus", lambda: gpus)
+    engine: Any = Engine()
+    Studio(lambda _: engine).warm()
+    assert asked == [True] * downloads and engine.shapes
+    (tmp_path / "vgg19.h5").touch()
+    Studio(lambda _: engine).warm()
+    assert len(asked) == downloads  # they are here now
 
 
 # --- Visitors ---------------------------------------------------------------------------------------------------------

@@ -119,8 +119,11 @@ def test_a_run_that_looks_at_quarters_goes_on_with_the_next(monkeypatch, every_s
 
 def test_the_time_left_is_told_from_the_second_runs_first_frame_on():
     transfer = StyleTransfer(toy.network())
+    assert transfer.expected_seconds(*CONTENT.shape[1:3], toy.SETTINGS) == 0
     first, second = paint(transfer)[0], paint(transfer)[0]
     assert first.remaining == 0 < second.remaining < 60
+    expected = transfer.expected_seconds(*CONTENT.shape[1:3], toy.SETTINGS)
+    assert 0 < expected < transfer.expected_seconds(*CONTENT.shape[1:3], replace(toy.SETTINGS, steps=(60, 40))) < 60
 
 
 def test_same_seed_same_picture(transfer):

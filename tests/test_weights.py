@@ -1,9 +1,12 @@
 """Weight files, written here and read back: order of the kernels' axes, BGR, means, damage."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 import scipy.io
+from huggingface_hub import try_to_load_from_cache
 
 from nst import weights
 from nst.features import load_network
@@ -133,3 +136,47 @@ def test_vgg19_from_a_file_paints(model, tmp_path):
     transfer = StyleTransfer(network)
     frames = list(transfer.stylize(toy.picture(48, 64), [toy.picture(64, 64, seed=1)], settings))
     assert frames[-1].losses["total"] < 0.7 * frames[0].losses["total"]
+
+
+# --- where VGG-19's are -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """A machine without them, and without the internet."""
+    for name in ("NST_VGG19", "NST_OFFLINE", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(weights, "KERAS_CACHE", str(tmp_path / "keras.h5"))
+    monkeypatch.setattr("keras.applications.VGG19", lambda **_: pytest.fail("a download"))
+    return tmp_path
+
+
+def test_keras_download_is_found_and_a_named_file_comes_first(model, kernels, bare, monkeypatch):
+    assert weights.at_hand() is None
+    (bare / "keras.h5").touch()
+    assert weights.at_hand() == bare / "keras.h5"
+    monkeypatch.setenv("NST_VGG19", str(bare / "mine.npz"))
+    assert weights.at_hand() is None  # what was named is not here: a person is to know
+    np.savez(bare / "mine.npz", **weights._keras_parameters(model))
+    assert weights.at_hand() == bare / "mine.npz"
+    assert_same(weights.imagenet(), kernels)
+
+
+def test_a_file_that_a_space_preloads_is_found_in_the_hubs_cache(bare, monkeypatch):
+    snapshot = bare / "models--me--eyes" / "snapshots" / ("a" * 40)
+    (snapshot / "keras").mkdir(parents=True)
+    (snapshot / "keras" / "vgg19.npz").touch()
+    (bare / "models--me--eyes" / "refs").mkdir()
+    (bare / "models--me--eyes" / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", partial(try_to_load_from_cache, cache_dir=bare))
+    monkeypatch.setenv("NST_VGG19", "me/eyes/keras/vgg19.npz")
+    assert weights.at_hand() == snapshot / "keras" / "vgg19.npz"
+    monkeypatch.setenv("NST_VGG19", "me/eyes/other.npz")
+    assert weights.at_hand() is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("NST_OFFLINE", "1"), ("SPACE_ID", "me/it")])
+def test_where_nothing_may_be_downloaded_it_is_said(bare, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(WeightsError, match="are not on this machine, which is not to download them"):
+        weights.imagenet()

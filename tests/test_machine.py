@@ -1,0 +1,46 @@
+"""nst.machine: cores, versions, memory, and the GPUs that a driver tells of."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from nst import machine
+
+
+def test_a_line_for_people():
+    line = machine.describe(("numpy", "no-such-package"))
+    assert f"{machine.cores()} cores (" in line and "numpy 2" in line and line.endswith("no no-such-package")
+
+
+def test_memory_is_counted_in_bytes():
+    peak = machine.peak_memory()
+    assert peak is None if sys.platform == "win32" else peak > 10 << 20
+
+
+@pytest.mark.parametrize(
+    ("told", "gpus"),
+    [
+        ("NVIDIA H200, 143771\n", [("NVIDIA H200", 143771 << 20)]),
+        ("Tesla T4, 15360\nTesla T4, 15360\n", 2 * [("Tesla T4", 15360 << 20)]),
+        ("NVIDIA A100, [N/A]\n", [("NVIDIA A100", 0)]),
+        ("", []),
+    ],
+)
+def test_gpus_are_the_drivers(monkeypatch, told, gpus):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=told))
+    assert machine.gpus() == gpus
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert machine.gpus() == []
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(), subprocess.TimeoutExpired("nvidia-smi", 10)])
+def test_no_driver_no_gpus(monkeypatch, error):
+    def run(*_, **__):
+        raise error
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert machine.gpus() == []
