@@ -9,6 +9,7 @@ for frame in transfer.stylize(images.load("photo.jpg"), [images.load("painting.j
 images.save(frame.image, "out.png")
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from nst.features import load_network
     from nst.settings import Settings
     from nst.transfer import Frame, StyleTransfer
+
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or TensorFlow takes the whole GPU at once
 
 __all__ = ["Frame", "Settings", "StyleTransfer", "load_network"]
 

@@ -61,11 +61,9 @@ class Contender:
     def __init__(self, **spec: Any):
         package = str(Path(__file__).parent.parent)
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        # TensorFlow would take the whole GPU, of which each contender needs a part.
-        environment = {**os.environ, "PYTHONPATH": path, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "nst.contenders", json.dumps(spec)],
-            env=environment,
+            env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,6 +1,8 @@
 """What the page lets a visitor ask for: it follows from the machine it runs on.  TensorFlow is not needed."""
 
-from dataclasses import dataclass
+import math
+import os
+from dataclasses import dataclass, replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,6 @@ from nst import machine, preflight, weights
 from nst.settings import Settings
 
 LOADED = 750 << 20  # bytes that the process holds with TensorFlow and the compact network
-ON_CPU, ON_GPU = (1024, 2000), (2048, 6000)  # pixels, steps: more would keep the other visitors waiting
 
 
 @dataclass(frozen=True)
@@ -18,20 +19,27 @@ class Limits:
 
     size: int  # longest side of the picture, in pixels
     steps: int  # of all scales together
+    seconds: float = math.inf  # that a picture is expected to take
+
+
+ON_CPU, ON_GPU, ON_A_SPACE = Limits(1024, 2000), Limits(2048, 6000), 600.0  # more would keep the others waiting
 
 
 @cache
 def here() -> Limits:
-    """This machine's: a GPU allows more, little memory less."""
+    """This machine's: a GPU allows more, little memory less, and on a public Space nobody keeps the others for long."""
     gpus = machine.gpus()
-    size, steps = ON_GPU if gpus else ON_CPU
+    most = ON_GPU if gpus else ON_CPU
+    if "SPACE_ID" in os.environ:
+        most = replace(most, seconds=ON_A_SPACE)
     free = gpus[0][1] or None if gpus else preflight.available()
     if free is None:
-        return Limits(size, steps)
+        return most
     network: Any = SimpleNamespace(filters=weights.compact().filters(), precision="float32")
     room = round(preflight.SHARE * free) - (0 if gpus else LOADED)
+    square = most.size, most.size
     try:
-        settings, _ = preflight.fitted(network, (size, size), [(size, size)], Settings(size=size), room)
+        settings, _ = preflight.fitted(network, square, [square], Settings(size=most.size), room)
     except MemoryError:  # told when a visitor paints; the doctor says what to do
-        return Limits(preflight.SMALLEST, steps)
-    return Limits(settings.size, steps)
+        return replace(most, size=preflight.SMALLEST)
+    return replace(most, size=settings.size)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, machine, preflight, recipe, sharing, weights
+from nst import catalogue, images, limits, machine, preflight, recipe, sharing, weights
 from nst.curves import History
 from nst.images import ImageError
 from nst.settings import Settings
@@ -87,6 +87,7 @@ class Run:
         if self.frame is None:
             shapes = photo.shape[1:3], [painting.shape[1:3]]
             self.settings, self.note = preflight.fitted(engine.network, *shapes, self.settings)
+            self._check_time(engine, photo)
             if self.note:
                 self._longest = self.settings.size
                 photo, painting = self._pictures()
@@ -122,6 +123,13 @@ class Run:
         pixels = images.rescale(self.frame.image, *self.shape)
         made = recipe.describe(self.settings, self._network, self._used, self.frame, pixels, steered=self._steered)
         images.save(pixels, path, texts=made.texts)
+
+    def _check_time(self, engine: "StyleTransfer", photo: np.ndarray) -> None:
+        _, height, width, _ = photo.shape
+        seconds, most = engine.expected_seconds(height, width, self.settings), limits.here().seconds
+        if seconds > most:
+            wanted = f"may take {most / 60:.0f} here; take a smaller size or fewer steps"
+            raise ValueError(f"This picture would take about {seconds / 60:.0f} minutes, and one {wanted}.")
 
     def _pictures(self) -> tuple[np.ndarray, np.ndarray]:
         painting_side = round(self._longest * self.settings.style_scale)

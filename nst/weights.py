@@ -93,8 +93,8 @@ def imagenet(download: bool | None = None) -> Weights:
     """VGG-19's ImageNet weights, from this machine or by Keras' download.
 
     Args:
-        download: whether they may be downloaded; None: unless NST_OFFLINE forbids it, or this is a Space, whose
-            visitors are not to wait for that: it downloads when it starts.
+        download: whether they may be, unless NST_OFFLINE forbids it; None: not on a Space, which does so when it starts
+            and not when a visitor waits.
 
     Raises:
         WeightsError: they are not on this machine and cannot be downloaded; or the file that is here is no good.
@@ -103,8 +103,8 @@ def imagenet(download: bool | None = None) -> Weights:
     if path and os.environ.get("NST_VGG19"):
         return read(path)
     if download is None:
-        download = os.environ.get("NST_OFFLINE", "0") in ("", "0") and "SPACE_ID" not in os.environ
-    if not path and not download:
+        download = "SPACE_ID" not in os.environ
+    if not path and (not download or os.environ.get("NST_OFFLINE", "0") not in ("", "0")):
         raise WeightsError("VGG-19's weights are not on this machine, which is not to download them")
 
     import keras

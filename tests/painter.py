@@ -42,6 +42,10 @@ class Painter:
         self.settings: Settings | None = None
         self.shapes: list[tuple[int, ...]] = []
 
+    def expected_seconds(self, height: int, width: int, settings: Settings) -> float:
+        """A second for a thousand pixels of the longest side."""
+        return settings.size / 1000
+
     def stylize(self, content, styles, settings, *, resume=None, more_steps=0, **_) -> Iterator[SimpleNamespace]:
         self.settings = settings
         self.shapes.append(content.shape[1:3])

@@ -157,6 +157,18 @@ def test_what_would_take_hours_is_told_before_anything_else():
         list(Run("nowhere.png", None, Settings(size=4096)).frames(pytest.fail))
 
 
+def test_what_would_take_too_long_here_is_told_before_it_begins(pictures, monkeypatch):
+    engine: Any = Engine()
+    engine.expected_seconds = lambda *_: 900.0
+    run = Run(*pictures, SETTINGS)
+    monkeypatch.setattr(limits, "here", lambda: limits.Limits(1024, 2000, 600))
+    with pytest.raises(ValueError, match="would take about 15 minutes, and one may take 10 here; take a smaller size"):
+        list(run.frames(lambda _: engine))
+    assert run.frame is None
+    engine.expected_seconds = lambda *_: 600.0
+    assert list(run.frames(lambda _: engine))
+
+
 def test_endless_going_on_is_refused_and_the_picture_kept(paint, pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "here", lambda: limits.Limits(1024, 20))
     run = Run(*pictures, SETTINGS)
@@ -295,6 +307,9 @@ class Engine:
             name=name, weights_hash=name, precision="float32", reason=f"{name}, for a test.", filters={}
         )
         self.clock, self.shapes, self.fails = clock or SimpleNamespace(now=0.0), [], False
+
+    def expected_seconds(self, height, width, settings):
+        return 10.0
 
     def stylize(self, content, styles, settings, **_) -> Iterator[Any]:
         self.shapes.append(content.shape[1:3])

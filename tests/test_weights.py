@@ -175,8 +175,8 @@ def test_a_file_that_a_space_preloads_is_found_in_the_hubs_cache(bare, monkeypat
     assert weights.at_hand() is None
 
 
-@pytest.mark.parametrize(("name", "value"), [("NST_OFFLINE", "1"), ("SPACE_ID", "me/it")])
-def test_where_nothing_may_be_downloaded_it_is_said(bare, monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
+@pytest.mark.parametrize(("name", "download"), [("NST_OFFLINE", None), ("NST_OFFLINE", True), ("SPACE_ID", None)])
+def test_where_nothing_may_be_downloaded_it_is_said(bare, monkeypatch, name, download):
+    monkeypatch.setenv(name, "1")
     with pytest.raises(WeightsError, match="are not on this machine, which is not to download them"):
-        weights.imagenet()
+        weights.imagenet(download)
