@@ -13,10 +13,9 @@ def describe(packages: Sequence[str]) -> str:
     """One line: system, cores, processor, versions of Python and of those packages that are installed."""
     versions = [f"Python {platform.python_version()}"]
     for package in packages:
-        try:
-            versions.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            versions.append(f"no {package}")
+        # TensorFlow without kernels for GPUs has a name of its own.
+        found = [version for name in (package, f"{package}-cpu") if (version := _version(name))]
+        versions.append(f"{package} {found[0]}" if found else f"no {package}")
     return f"{platform.system()} {platform.machine()}, {cores()} cores ({_processor()}); {', '.join(versions)}"
 
 
@@ -46,6 +45,13 @@ def gpus() -> list[tuple[str, int]]:
 def cores() -> int | None:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -14,6 +14,11 @@ def test_a_line_for_people():
     assert f"{machine.cores()} cores (" in line and "numpy 2" in line and line.endswith("no no-such-package")
 
 
+def test_tensorflow_for_cpus_alone_is_tensorflow(monkeypatch):
+    monkeypatch.setattr(machine, "_version", {"tensorflow-cpu": "2.99"}.get)
+    assert machine.describe(("tensorflow",)).endswith(", tensorflow 2.99")
+
+
 def test_memory_is_counted_in_bytes():
     peak = machine.peak_memory()
     assert peak is None if sys.platform == "win32" else peak > 10 << 20
