@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent.parent / "examples"
+_INSTALLED, _CHECKOUT = Path(__file__).with_name("examples"), Path(__file__).parent.parent / "examples"
+FOLDER = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 PATIENCE = 1.0  # seconds that somebody who asks for a picture waits for the internet
 TIMEOUT = 10.0  # seconds without an answer after which the download itself gives up
 MAX_SECONDS = 120.0  # of a download that trickles
