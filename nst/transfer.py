@@ -325,8 +325,8 @@ def _scaled(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _loss_weights(settings: Settings) -> LossWeights:
-    content, style, variation = (tf.constant(weight, tf.float32) for weight in settings.loss_weights)
-    return LossWeights(content, style, variation, _shares(settings.content_layers), _shares(settings.style_layers))
+    weights = (tf.constant(weight, tf.float32) for weight in settings.loss_weights)
+    return LossWeights(*weights, _shares(settings.content_layers), _shares(settings.style_layers))
 
 
 def _shares(layers: dict[str, float]) -> dict[str, tf.Tensor]:
