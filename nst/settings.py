@@ -85,7 +85,7 @@ class Settings:
             raise ValueError("normalization: 'paper' is defined for style_statistics 'gram' only")
 
     @property
-    def loss_weights(self) -> tuple[float, float, float]:
+    def loss_weights(self) -> tuple[float, ...]:
         """(α, β, γ) with `strength` worked in; at 50 they are the three weights as given."""
         tilt = 10 ** ((self.strength - 50) / 50)  # on either side, so that γ keeps its share
         return self.content_weight / tilt, self.style_weight * tilt, self.total_variation_weight

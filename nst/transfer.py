@@ -43,13 +43,13 @@ class Targets(NamedTuple):
 
 
 class LossWeights(NamedTuple):
-    """α, β, γ and the layers' shares, as tensors: Python numbers would be compiled in, and each new value anew."""
+    """The layers' shares and α, β, γ, as tensors: Python numbers would be compiled in, and each new value anew."""
 
+    content_layers: dict[str, tf.Tensor]
+    style_layers: dict[str, tf.Tensor]
     content: tf.Tensor
     style: tf.Tensor
     total_variation: tf.Tensor
-    content_layers: dict[str, tf.Tensor]
-    style_layers: dict[str, tf.Tensor]
 
 
 class StyleTransfer:
@@ -326,7 +326,7 @@ def _scaled(image: np.ndarray, side: int) -> np.ndarray:
 
 def _loss_weights(settings: Settings) -> LossWeights:
     weights = (tf.constant(weight, tf.float32) for weight in settings.loss_weights)
-    return LossWeights(*weights, _shares(settings.content_layers), _shares(settings.style_layers))
+    return LossWeights(_shares(settings.content_layers), _shares(settings.style_layers), *weights)
 
 
 def _shares(layers: dict[str, float]) -> dict[str, tf.Tensor]:
