@@ -30,6 +30,9 @@ KEPT = 12  # visitors whose pictures can be gone on with: each takes up to 60 MB
 MORE_STEPS = 100  # that a finished picture gets to go on
 FOLLOWING_STEPS = 80  # that a picture has left, at least, when it follows a pulled strength
 CROWD_SIZE = 16  # visitors in line, at most
+NOT_LOADED = "The network is not loaded yet."  # what `Studio.unready` says, one after the other
+NOT_COMPILED = "The network is loaded, and its step is being compiled."
+NOT_WARMED = "Loading and compiling the network failed; the log says why."
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +154,7 @@ class Studio:
         self._asked: dict[tuple[str, ...], tuple[StyleTransfer, str]] = {}  # by what the settings ask for
         self._engines: dict[tuple[str, ...], StyleTransfer] = {}  # by what that came to
         self._loading = threading.Lock()
+        self._unready = NOT_LOADED
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._line: list[str] = []
         self._turn: tuple[str, Run] | None = None  # who is painted for
@@ -178,12 +182,24 @@ class Studio:
         return self._asked[asked]
 
     def warm(self) -> None:
-        """Load and compile before the first visitor comes."""
-        for height, width in ((64, 64), (256, 192)):  # large ones have a step of their own; optimizers take two
-            grey = np.full((1, height, width, 3), 0.5, np.float32)
-            settings = Settings(size=height, min_scale=64, steps=(1,))
-            for _ in self.engine(settings).stylize(grey, [grey], settings):
-                pass
+        """Load and compile before the first visitor comes; a failure is logged, and each run tries again."""
+        try:
+            engine = self.engine(Settings())
+            self._unready = NOT_COMPILED
+            for height, width in ((64, 64), (256, 192)):  # large ones have a step of their own; optimizers take two
+                grey = np.full((1, height, width, 3), 0.5, np.float32)
+                settings = Settings(size=height, min_scale=64, steps=(1,))
+                for _ in engine.stylize(grey, [grey], settings):
+                    pass
+            self._unready = ""
+        except Exception:
+            self._unready = NOT_WARMED
+            log.exception("Warming failed")
+
+    @property
+    def unready(self) -> str:
+        """A sentence on why visitors should not be sent here yet; empty once `warm` has come to its end."""
+        return self._unready
 
     # Nothing below may block, nor may closing the iterator: the page does it while others are being painted for.
 
