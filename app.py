@@ -23,6 +23,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else pandas sums up all runs after each, for nobody
 
 import gradio as gr
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from nst import catalogue, display, doctor, images, looks, sharing
 from nst.display import trouble
@@ -298,7 +301,21 @@ def _pictures_css() -> str:
     )
 
 
-def serve(page: gr.Blocks, **options: Any) -> None:
+def _health(studio: Studio) -> list[Route]:
+    """Whether the server is alive, and whether it is ready for visitors, for the programs that look after it."""
+
+    async def alive(_: Request) -> JSONResponse:  # async: no thread has to be free for it
+        return JSONResponse({"alive": True})
+
+    async def ready(_: Request) -> JSONResponse:
+        if reason := studio.unready:
+            return JSONResponse({"ready": False, "reason": reason}, status_code=503)
+        return JSONResponse({"ready": True})
+
+    return [Route("/healthz", alive), Route("/readyz", ready)]
+
+
+def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
     """Put the page on the network, fit for strangers: bounded uploads and queue, nothing recorded, no stack traces."""
     beside = Path(__file__).parent / "page"
     page.queue(max_size=2 * CROWD_SIZE).launch(
@@ -313,6 +330,7 @@ def serve(page: gr.Blocks, **options: Any) -> None:
         ssr_mode=False,
         mcp_server=importlib.util.find_spec("mcp") is not None,  # with `pip install .[mcp]`, language models paint, too
         footer_links=["api"],
+        app_kwargs={"routes": _health(studio)},
         **options,
     )
 
@@ -330,4 +348,4 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     threading.Thread(target=_get_ready, daemon=True).start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-    serve(demo, inbrowser=desktop)  # elsewhere it might be a browser in this very terminal
+    serve(demo, studio, inbrowser=desktop)  # elsewhere it might be a browser in this very terminal

@@ -32,7 +32,7 @@ def main(runs: int) -> None:
     studio = Studio()
     studio.warm()
     page = app.build(studio)
-    app.serve(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    app.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     print(machine.describe(("tensorflow", "gradio")))
     print(f"{'run':>3}  {'first frame, s':>14}  {'finished, s':>11}  {'frames':>6}")
     with sync_playwright() as playwright:

@@ -50,6 +50,8 @@ def try_out(studio: "Studio") -> Iterator[Finding]:
 
         studio.warm()
         engine = studio.engine(Settings())
+        if studio.unready:
+            raise RuntimeError(studio.unready)
     except Exception as error:  # whatever is broken, a person is to be told in a sentence
         fact = " ".join(f"cannot paint: {type(error).__name__}: {error}".split())[:300]
         yield Finding("network", fact, "Install anew: pip install -r requirements.txt", fatal=True)

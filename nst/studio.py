@@ -32,6 +32,9 @@ MORE_STEPS = 100  # that a finished picture gets to go on
 FOLLOWING_STEPS = 80  # that a picture has left, at least, when it follows a pulled strength
 CROWD_SIZE = 16  # visitors in line, at most
 WARMING = (64, 64), (384, 288)  # height, width: large pictures have a step of their own
+NOT_LOADED = "The network is not loaded yet."  # what `Studio.unready` says, one after the other
+NOT_COMPILED = "The network is loaded, and its step is being compiled."
+NOT_WARMED = "Loading and compiling the network failed; the log says why."
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +164,7 @@ class Studio:
         self._asked: dict[tuple[str, ...], tuple[StyleTransfer, str]] = {}  # by what the settings ask for
         self._engines: dict[tuple[str, ...], StyleTransfer] = {}  # by what that came to
         self._loading = threading.Lock()
+        self._unready = NOT_LOADED
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._line: list[str] = []
         self._turn: tuple[str, Run] | None = None  # who is painted for
@@ -191,17 +195,29 @@ class Studio:
         """Load and compile before the first visitor comes, and find out how long a picture takes.
 
         VGG-19's weights are downloaded if NST_NETWORK asks for them, and on a Space with a GPU if it says nothing: a
-        visitor is not to wait for that.
+        visitor is not to wait for that.  A failure is logged, and each run tries again.
         """
         usual = "vgg19" if "SPACE_ID" in os.environ and machine.gpus() else "compact"
-        if os.environ.get("NST_NETWORK", "auto").replace("auto", usual) == "vgg19" and not weights.at_hand():
-            with contextlib.suppress(weights.WeightsError):  # the compact network paints then, and says why
-                weights.imagenet(download=True)
-        for height, width in WARMING:
-            grey = np.full((1, height, width, 3), 0.5, np.float32)
-            settings = Settings(size=height, min_scale=64, steps=(5,))
-            for _ in self.engine(settings).stylize(grey, [grey], settings):
-                pass
+        try:
+            if os.environ.get("NST_NETWORK", "auto").replace("auto", usual) == "vgg19" and not weights.at_hand():
+                with contextlib.suppress(weights.WeightsError):  # the compact network paints then, and says why
+                    weights.imagenet(download=True)
+            engine = self.engine(Settings())
+            self._unready = NOT_COMPILED
+            for height, width in WARMING:
+                grey = np.full((1, height, width, 3), 0.5, np.float32)
+                settings = Settings(size=height, min_scale=64, steps=(5,))
+                for _ in engine.stylize(grey, [grey], settings):
+                    pass
+            self._unready = ""
+        except Exception:
+            self._unready = NOT_WARMED
+            log.exception("Warming failed")
+
+    @property
+    def unready(self) -> str:
+        """A sentence on why visitors should not be sent here yet; empty once `warm` has come to its end."""
+        return self._unready
 
     # Nothing below may block, nor may closing the iterator: the page does it while others are being painted for.
 

@@ -14,7 +14,7 @@ from nst import images, recipe
 from nst import studio as studio_module
 from nst.settings import Settings
 from nst.sharing import PARAMETERS
-from nst.studio import FOLLOWING_STEPS, MORE_STEPS, Studio
+from nst.studio import FOLLOWING_STEPS, MORE_STEPS, NOT_LOADED, NOT_WARMED, Studio
 from page.desk import FILM_BYTES
 from page.words import CROWD
 
@@ -23,20 +23,33 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 
 
 @pytest.fixture
-def visit(browser):
+def address():
+    """address(studio) is where its page is served."""
+    pages = {}
+
+    def serve(studio: Studio, **options) -> str:
+        if studio not in pages:
+            pages[studio] = app.build(studio)
+            app.serve(pages[studio], studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)
+        return pages[studio].local_url
+
+    yield serve
+    for page in pages.values():
+        page.close(verbose=False)
+
+
+@pytest.fixture
+def visit(browser, address):
     """visit(studio) opens the page as a new visitor sees it; the console must stay free of errors."""
-    pages, contexts, complaints = {}, [], []
+    contexts, complaints = [], []
 
     def open_page(studio: Studio, query: str = "", **options):
-        if studio not in pages:
-            page = app.build(studio)
-            app.serve(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-            pages[studio] = page
+        url = address(studio) + query
         contexts.append(browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | options)))
         tab = contexts[-1].new_page()
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: complaints.append(request.url) if abroad(request.url) else None)
-        tab.goto(pages[studio].local_url + query)
+        tab.goto(url)
         tab.wait_for_selector("#reason:not(:has-text('being loaded'))")
         tab.wait_for_selector("#style img")
         return tab
@@ -44,8 +57,6 @@ def visit(browser):
     yield open_page
     for context in contexts:
         context.close()
-    for page in pages.values():
-        page.close(verbose=False)
     assert complaints == []
 
 
@@ -567,6 +578,58 @@ def test_programs_without_a_client_name_what_they_give(visit, photo, painting):
     events = httpx.get(url + f"call/paint/{event}", timeout=60).text
     assert "event: complete" in events and "my-photo_Wheat-Field.png" in events
     assert painter.settings == Settings(size=128, seed=7)
+
+
+def test_who_looks_after_the_server_learns_when_it_is_alive_and_when_it_is_ready(address):
+    httpx = pytest.importorskip("httpx")
+    during = []
+
+    def load(_: Settings) -> Painter:
+        during.append(ask("readyz"))
+        return Painter(steps=2).released()
+
+    def ask(path: str) -> tuple[int, dict]:
+        answers = [httpx.get(url + before + path) for before in ("", "nst/")]  # proxies strip the root path, or do not
+        heads = [httpx.head(answer.url) for answer in answers]
+        assert [head.content for head in heads] == [b"", b""]
+        told = [(answer.status_code, answer.json()) for answer in answers]
+        assert told[0] == told[1] and {head.status_code for head in heads} == {told[0][0]}
+        return told[0]
+
+    studio = Studio(load)
+    url = address(studio, root_path="/nst")
+    assert ask("healthz") == (200, {"alive": True})
+    assert ask("readyz") == (503, {"ready": False, "reason": NOT_LOADED})
+    studio.warm()
+    assert during == [(503, {"ready": False, "reason": NOT_LOADED})]
+    assert ask("readyz") == (200, {"ready": True})
+    assert ask("healthz") == (200, {"alive": True})
+    assert "gradio" in httpx.get(url).text  # the page is where it was
+
+
+def test_a_page_that_could_not_be_warmed_says_so_in_a_sentence_and_paints(address, photo, painting):
+    httpx, client_module = pytest.importorskip("httpx"), pytest.importorskip("gradio_client")
+
+    def load(_: Settings) -> Painter:
+        if not tries:
+            tries.append("warming")
+            raise OSError("a fault inside")
+        return Painter(steps=2).released()
+
+    tries = []
+    studio = Studio(load)
+    url = address(studio)
+    studio.warm()
+    answer = httpx.get(url + "readyz")
+    assert (answer.status_code, answer.json()) == (503, {"ready": False, "reason": NOT_WARMED})
+    assert httpx.get(url + "healthz").status_code == 200
+    client = client_module.Client(url, verbose=False, analytics_enabled=False)
+    try:
+        files = [client_module.handle_file(path) for path in (photo, painting)]
+        _, sentence, _ = client.predict(*files, size=128, api_name="/paint")
+        assert sentence.startswith("Painted in")
+    finally:
+        client.close()
 
 
 def test_the_compact_network_paints_on_the_page(visit, monkeypatch):

@@ -398,6 +398,41 @@ def test_warming_downloads_what_visitors_are_not_to_wait_for(monkeypatch, tmp_pa
     assert len(asked) == downloads  # they are here now
 
 
+def test_it_is_ready_once_warming_has_come_to_its_end():
+    class Watched(Engine):
+        def stylize(self, *args, **more):
+            said.append(shared.unready)
+            yield from super().stylize(*args, **more)
+
+    def load(_: Settings) -> Any:
+        said.append(shared.unready)
+        return Watched()
+
+    said: list[str] = []
+    shared = Studio(load)
+    shared.warm()
+    assert said == [studio.NOT_LOADED, studio.NOT_COMPILED, studio.NOT_COMPILED]
+    assert shared.unready == ""
+
+
+@pytest.mark.parametrize("fails", ["loading", "painting"])
+def test_warming_that_fails_is_logged_and_harms_nobody(caplog, pictures, fails):
+    def load(_: Settings) -> Any:
+        if broken and fails == "loading":
+            raise OSError("No such file.")
+        return engine
+
+    engine: Any = Engine()
+    broken, engine.fails = True, fails == "painting"
+    shared = Studio(load)
+    shared.warm()
+    assert shared.unready == studio.NOT_WARMED
+    (record,) = caplog.records
+    assert record.levelname == "ERROR" and record.exc_info is not None
+    broken = engine.fails = False
+    assert [frame.step for frame in shared.paint("ann", Run(*pictures, Settings(size=128)))] == [0, 1, 2]
+
+
 # --- Visitors ---------------------------------------------------------------------------------------------------------
 
 
