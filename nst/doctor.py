@@ -110,6 +110,8 @@ def _vgg19() -> Finding:
     if path := weights.at_hand():
         return Finding("VGG-19", f"its weights are at {path}")
     advice = "Keras downloads them when a picture asks for them: --network vgg19. The compact network needs none."
+    if "SPACE_ID" in os.environ:
+        advice = "With NST_NETWORK=vgg19 they are downloaded when the Space starts. The compact network needs none."
     if named := os.environ.get("NST_VGG19"):
         advice = f"NST_VGG19 names {named}, which is not here."
     return Finding("VGG-19", "its weights are not on this machine", advice)

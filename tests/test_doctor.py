@@ -67,6 +67,8 @@ def test_without_weights_it_tells_how_to_get_them(good, monkeypatch):
     monkeypatch.delenv("NST_VGG19")
     monkeypatch.setattr(weights, "KERAS_CACHE", "nowhere/vgg19.h5")
     assert "--network vgg19" in told(doctor.look_around())["VGG-19"].advice
+    monkeypatch.setenv("SPACE_ID", "me/it")
+    assert "when the Space starts" in told(doctor.look_around())["VGG-19"].advice
 
 
 @pytest.fixture
