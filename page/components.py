@@ -35,8 +35,8 @@ class LiveImage(gr.Image):
         return super().postprocess(value)  # type: ignore[return-value]
 
 
-class _Unlisted:
-    """Left out of what programs are told of and given."""
+class Download(gr.DownloadButton):
+    """Left out of the API, where the picture is the same file."""
 
     is_template = True
 
@@ -45,12 +45,14 @@ class _Unlisted:
         return True
 
 
-class Download(_Unlisted, gr.DownloadButton):
-    """For people: to programs the picture is given as the same file."""
+class Overlay(gr.HTML):
+    """Left out of the API: only for the eye."""
 
+    is_template = True
 
-class Overlay(_Unlisted, gr.HTML):
-    """Only for the eye."""
+    @property
+    def skip_api(self) -> bool:
+        return True
 
 
 def data_url(jpeg: bytes) -> str:
