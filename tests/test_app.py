@@ -136,7 +136,7 @@ def test_a_photo_from_the_camera(visit, photo, painting):
 
 
 def test_one_click_paints_and_stop_keeps_the_picture(visit):
-    painter = Painter(steps=1000)
+    painter = Painter(steps=200)
     tab = visit(Studio(lambda _: painter))
     choose_size(tab, 256)
     tab.evaluate(WATCH)
@@ -158,18 +158,18 @@ def test_one_click_paints_and_stop_keeps_the_picture(visit):
     assert name.startswith("tower_starry") and name.endswith(".png")
     assert (result.format, max(result.size)) == ("PNG", 256)
     stopped = recipe.parse(result.info["nst"])
-    assert stopped.step < stopped.steps == 1000
+    assert stopped.step < stopped.steps == 200
     assert tab.locator("#sentence").get_attribute("aria-live") == "polite"
 
     painter.released()
     tab.click("#more")
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     tab.click("#more")
-    tab.wait_for_selector(f"#numbers:has-text('{1000 + MORE_STEPS} of {1000 + MORE_STEPS}')")
+    tab.wait_for_selector(f"#numbers:has-text('{200 + MORE_STEPS} of {200 + MORE_STEPS}')")
     tab.wait_for_selector("#more:visible")
     _, result = download(tab)
     more = recipe.parse(result.info["nst"])
-    assert (more.step, more.settings.steps[-1]) == (1000 + MORE_STEPS, stopped.settings.scales()[-1][1] + MORE_STEPS)
+    assert (more.step, more.settings.steps[-1]) == (200 + MORE_STEPS, stopped.settings.scales()[-1][1] + MORE_STEPS)
 
 
 def test_another_example_takes_the_place_of_the_one_being_painted(visit):
@@ -230,7 +230,7 @@ def test_everything_by_keyboard(visit):
 
 
 def test_the_picture_follows_the_slider(visit):
-    painter = Painter(steps=1000)
+    painter = Painter(steps=200)
     tab = under_way(visit, painter)
     tab.click("#strength-chooser label:has-text('Bold')")
     tab.wait_for_function("document.querySelector('#strength input[type=number]').value === '65'")
