@@ -5,13 +5,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from nst import bench, doctor, space
-from nst.__main__ import main
+from nst.__main__ import _written, main
+from nst.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -86,6 +88,19 @@ def test_the_other_commands(folder, command, monkeypatch):
 @pytest.mark.parametrize("command", commands("python benchmarks/") + commands("python training/"))
 def test_programs_are_there(command):
     assert (ROOT / shlex.split(command)[1]).is_file()
+
+
+def test_the_table_of_settings_is_theirs():
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in text.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows] == [f"| `{knob.name}`" for knob in fields(Settings)]
+    for row, knob in zip(rows, fields(Settings)):
+        default = _written(getattr(Settings(), knob.name))
+        assert row[1] == (f"`{default}`" if default else "none")
+        low, high, choices = (knob.metadata[key] for key in ("low", "high", "choices"))
+        ranged = "" if knob.type is str else f"{low:.10g} to {high:.10g}"
+        assert row[2] == (", ".join(f"`{choice}`" for choice in choices) or ranged)
+        assert row[3] == knob.metadata["help"] and len(row) == 5
 
 
 def test_the_worked_example_applies_and_paints(tmp_path):
