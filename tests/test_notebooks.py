@@ -98,7 +98,7 @@ def test_from_two_pictures_to_the_generated_one(kernel: Path):
     notebook = run(
         name,
         kernel,
-        "size, steps = 64, 12",
+        "size, steps, style_layer_weights = 64, 12, [0.2, 0.2, 0.2, 0.2, 0.5]",
         """
         import dataclasses
         import json
