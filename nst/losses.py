@@ -68,7 +68,7 @@ def content_loss(features: tf.Tensor, target: tf.Tensor, normalization: str) -> 
 
     Args:
         features, target: float (B, H, W, C).
-        normalization: "relative": Σ(F−P)² / Σ(P−mean P)², a pure number; "paper": ½ Σ(F−P)² (eq. 1).
+        normalization: "relative": Σ(F−P)² / Σ(P−mean P)², a pure number; "paper": ½ Σ(F−P)², Gatys et al. 2015, eq. 1.
 
     Returns:
         float32 scalar.
@@ -88,7 +88,7 @@ def style_loss(statistics: Statistics, target: Statistics, normalization: str) -
         statistics, target: from `style_statistics`, of the same kind.
         normalization: "relative": √ Σ ‖A−Aₛ‖² / ‖Aₛ‖² over the statistics A, a pure number.  Its root is taken, unlike
             anywhere in the paper: a squared error hardly pulls once it is small, and the last tenth makes the strokes.
-            "paper": ‖G−Gₛ‖² / (4C²), eq. 4 with G divided by H·W already.
+            "paper": ‖G−Gₛ‖² / (4C²), Gatys et al. 2015, eq. 4, with G divided by H·W already.
 
     Returns:
         float32 scalar.

@@ -183,6 +183,8 @@ class StyleTransfer:
     ) -> tuple[Losses, tf.Tensor]:
         """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3).
 
+        Gatys et al. 2015, eq. 7, with a third term; J_style is the layers' weighted sum, eq. 5.
+
         Exact where no step is given, else what a quarter of the positions of THINNED layers tells at that step.
         """
         thinned, phase = frozenset[str](), 0
