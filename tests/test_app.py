@@ -178,7 +178,7 @@ def test_another_example_takes_the_place_of_the_one_being_painted(visit):
     tab.click("#pair-wave-lion")
     tab.wait_for_selector("#credit:has-text('woodcut')")
     tab.wait_for_function("(img => img?.naturalWidth > 0 && img.naturalWidth === img.naturalHeight)" + PICTURE)
-    assert painter.closed.is_set()
+    wait_until(tab, painter.closed.is_set)  # a moment later than the other begins
     tab.click("#stop")
     tab.wait_for_selector("#sentence:has-text('Stopped after')")
     assert download(tab)[0].startswith("lion_woodcut")
