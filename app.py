@@ -7,7 +7,6 @@ handlers, the words and the look are in page/.
 """
 
 import importlib.util
-import itertools
 import json
 import logging
 import os
@@ -337,8 +336,12 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
 
 def _get_ready() -> None:
     """Load, warm, and leave in the log what there is to know about this machine."""
-    for finding in itertools.chain(doctor.look_around(), doctor.try_out(studio)):
-        log.info("%s: %s%s", finding.name, finding.fact, f" ({finding.advice})" if finding.advice else "")
+    for findings in (doctor.look_around(), doctor.try_out(studio)):
+        try:
+            for finding in findings:
+                log.info("%s: %s%s", finding.name, finding.fact, f" ({finding.advice})" if finding.advice else "")
+        except Exception:  # no reason to leave visitors waiting for the network
+            log.exception("Not everything could be looked at")
 
 
 studio = Studio()
