@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nst import machine
+
 _INSTALLED, _CHECKOUT = Path(__file__).with_name("examples"), Path(__file__).parent.parent / "examples"
 FOLDER = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 PATIENCE = 1.0  # seconds that somebody who asks for a picture waits for the internet
@@ -142,7 +144,7 @@ def fetch() -> Iterator[tuple[bool, str]]:
             yield True, f"{work} is already here."
             continue
         try:
-            if _offline():
+            if machine.is_offline():
                 raise CatalogueError("NST_OFFLINE forbids fetching it")
             _download(original, path)
             yield True, f"{work} has been fetched ({original.license}, {original.source})."
@@ -207,7 +209,7 @@ def _fetched(name: str, original: Original, fetch: bool) -> Path | None:
     path = _cached(name)
     if _is_painting(path, original):
         return path
-    if not fetch or _offline():
+    if not fetch or machine.is_offline():
         return None
     with _lock:
         if original.url not in _downloads:
@@ -218,10 +220,6 @@ def _fetched(name: str, original: Original, fetch: bool) -> Path | None:
     thread, end = _downloads[original.url]
     thread.join(max(0, end - time.monotonic()))
     return path if _is_painting(path, original) else None
-
-
-def _offline() -> bool:
-    return os.environ.get("NST_OFFLINE", "0") not in ("", "0")
 
 
 def _cached(name: str) -> Path:

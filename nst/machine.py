@@ -29,6 +29,11 @@ def peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def is_offline() -> bool:
+    """Whether NST_OFFLINE forbids every download."""
+    return os.environ.get("NST_OFFLINE", "0") not in ("", "0")
+
+
 def gpus() -> list[tuple[str, int]]:
     """(name, bytes of memory) of each NVIDIA GPU that the driver sees and this process may use; 0 if unknown."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):

@@ -74,8 +74,18 @@ FRONT_MATTER = {  # what the Hub reads of a Gradio Space, https://huggingface.co
     "startup_duration_timeout": _like(r"\d+(s|m|h)", "a duration such as 15m"),
     "preload_from_hub": _list_of(_like(r"[\w.-]+/[\w.-]+( \S+)?( [0-9a-f]{40})?", "OWNER/NAME [FILE,FILE] [COMMIT]")),
 }
+VARIABLE = _like(r"[A-Za-z_][A-Za-z0-9_]*", "a name")
+OURS = {  # what else the Spacefile says
+    "hardware": Rule(
+        lambda value: isinstance(value, str) and (value in CPU or value.startswith(GPU)),
+        f"one of {', '.join(CPU)}, or a GPU such as t4-small",
+    ),
+    "sleep_time": Rule(lambda value: type(value) is int and value >= 300, "a number of seconds, at least 300"),
+    "variables": Rule(lambda value: isinstance(value, dict) and all(map(VARIABLE.fits, value)), "names with values"),
+    "secrets": _list_of(VARIABLE),
+    "files": _list_of(_text()),
+}
 NEEDED = ("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file")
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -107,19 +117,12 @@ def read(root: Path = ROOT, hardware: str | None = None) -> Space:
         raise SpaceError(f"Spacefile is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(told, dict):
         raise SpaceError("Spacefile should be keys with values.")
-    own = {
-        "hardware": Rule(_is_hardware, f"one of {', '.join(CPU)}, or a GPU such as t4-small"),
-        "sleep_time": Rule(lambda value: type(value) is int and value >= 300, "a number of seconds, at least 300"),
-        "variables": Rule(lambda value: isinstance(value, dict) and all(map(_is_name, value)), "names with values"),
-        "secrets": _list_of(Rule(_is_name, "a name")),
-        "files": _list_of(_text()),
-    }
     if hardware:
         told["hardware"] = hardware
     for key, value in told.items():
-        rule = FRONT_MATTER.get(key) or own.get(key)
+        rule = (FRONT_MATTER | OURS).get(key)
         if rule is None:
-            raise SpaceError(f"Spacefile: {key} is no key of a Space; there are {', '.join([*FRONT_MATTER, *own])}.")
+            raise SpaceError(f"Spacefile: {key} is no key of a Space; there are {', '.join(FRONT_MATTER | OURS)}.")
         if not rule.fits(value):
             raise SpaceError(f"Spacefile: {key} is {value!r}; it should be {rule.words}.")
     for key in (*NEEDED, "hardware", "files"):
@@ -133,14 +136,6 @@ def read(root: Path = ROOT, hardware: str | None = None) -> Space:
         secrets=told.get("secrets", []),
         files=told["files"],
     )
-
-
-def _is_hardware(value: object) -> bool:
-    return isinstance(value, str) and (value in CPU or value.startswith(GPU))
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and VARIABLE.fullmatch(value) is not None
 
 
 # --- render -----------------------------------------------------------------------------------------------------------
@@ -166,17 +161,20 @@ def requirements(space: Space, text: str) -> str:
     return "\n".join(re.sub(r"^tensorflow\b", tensorflow, line) for line in lines) + "\n"
 
 
+def rendered(space: Space, root: Path, repo: str = "") -> tuple[str, str]:
+    """The Space's README.md and requirements.txt, made of the checkout's."""
+    told, wanted = ((root / name).read_text(encoding="utf-8") for name in ("README.md", "requirements.txt"))
+    return readme(told, front_matter(space, repo)), requirements(space, wanted)
+
+
 def render(root: Path = ROOT) -> list[str]:
     """Write what follows from the Spacefile; gives the names of the files that changed.
 
     Raises:
         SpaceError: as `read`.
     """
-    space, changed = read(root), []
-    for name, text in (
-        ("README.md", readme((root / "README.md").read_text(encoding="utf-8"), front_matter(space))),
-        (REQUIREMENTS, requirements(space, (root / "requirements.txt").read_text(encoding="utf-8"))),
-    ):
+    changed = []
+    for name, text in zip(("README.md", REQUIREMENTS), rendered(read(root), root)):
         path = root / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(exist_ok=True)
@@ -211,10 +209,8 @@ def staged(space: Space, repo: str, root: Path = ROOT) -> Iterator[Path]:
                 target = Path(folder) / path.relative_to(root)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)
-        text = (root / "README.md").read_text(encoding="utf-8")
-        (Path(folder) / "README.md").write_text(readme(text, front_matter(space, repo)), encoding="utf-8")
-        text = (root / "requirements.txt").read_text(encoding="utf-8")
-        (Path(folder) / "requirements.txt").write_text(requirements(space, text), encoding="utf-8")
+        for name, text in zip(("README.md", "requirements.txt"), rendered(space, root, repo)):
+            (Path(folder) / name).write_text(text, encoding="utf-8")
         yield Path(folder)
 
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nst import machine
+
 CONVOLUTIONS = {  # name, as Keras has it -> filters, first to deepest
     f"block{block}_conv{index}": filters
     for block, (count, filters) in enumerate(((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)), start=1)
@@ -104,7 +106,7 @@ def imagenet(download: bool | None = None) -> Weights:
         return read(path)
     if download is None:
         download = "SPACE_ID" not in os.environ
-    if not path and (not download or os.environ.get("NST_OFFLINE", "0") not in ("", "0")):
+    if not path and (not download or machine.is_offline()):
         raise WeightsError("VGG-19's weights are not on this machine, which is not to download them")
 
     import keras

@@ -1,14 +1,12 @@
 """Dockerfile and .dockerignore, as far as they can be tried without building an image."""
 
 import contextlib
-import http.client
 import json
 import os
 import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.serving import free_port, wait_until_ok
 
 ROOT = Path(__file__).parent.parent
 TARGETS = ("cpu", "gpu")
@@ -165,11 +165,6 @@ def server(status: int) -> Iterator[tuple[int, list[str]]]:
             thread.join()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
 @pytest.mark.parametrize("status, code", [(200, 0), (503, 1)])
 def test_the_health_check_goes_by_the_status(status, code):
     with server(status) as (port, asked):
@@ -225,30 +220,11 @@ def start(app, tmp_path):
         process.wait()
 
 
-def answer(port: int, path: str) -> int | None:
-    """The status; None if nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except OSError:
-        return None
-    finally:
-        connection.close()
-
-
 def test_what_is_copied_suffices_and_the_stop_signal_stops_it(start):
     port = free_port()
     process = start(port)
     for path in ("/healthz", "/readyz"):
-        for _ in range(600):
-            if answer(port, path) == 200:
-                break
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.2)  # or until it is over
-            assert process.poll() is None, path
-        else:
-            pytest.fail(f"{path} never said 200.")
+        wait_until_ok(process, port, path)
     assert health(port) == 0
     process.send_signal(signal.Signals[last("cpu", "STOPSIGNAL")])
     assert process.wait(timeout=60) == 0

@@ -4,11 +4,9 @@ import base64
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
-import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import yaml
 from nst import space
 from nst.__main__ import main
 from nst.space import ROOT, SpaceError
+from tests.serving import free_port, wait_until_ok
 
 SPACEFILE = (ROOT / "Spacefile").read_text(encoding="utf-8")
 TOKEN = "hf_of_the_test"
@@ -140,33 +139,13 @@ def test_what_a_space_needs_and_nothing_else(uploaded):
 
 
 def test_the_page_starts_from_what_is_uploaded(uploaded, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     given = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    settings = {
-        "GRADIO_SERVER_PORT": port,
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "HOME": str(tmp_path),
-        "SPACE_ID": "me/it",
-    }
-    log = (tmp_path / "log").open("w+")
-    command = [sys.executable, "app.py"]
-    with log, subprocess.Popen(command, cwd=uploaded, env=given | settings, stdout=log, stderr=log) as page:
+    address = {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
+    space_like = {"HOME": str(tmp_path), "SPACE_ID": "me/it"}
+    with subprocess.Popen([sys.executable, "app.py"], cwd=uploaded, env=given | address | space_like) as page:
         try:
-            deadline = threading.Event()
-            for _ in range(240):
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
-                        assert answer.status == 200
-                        break
-                except OSError:
-                    log.seek(0)
-                    assert page.poll() is None, log.read()
-                    deadline.wait(0.5)
-            else:
-                log.seek(0)
-                pytest.fail(log.read())
+            wait_until_ok(page, port, "/readyz")
         finally:
             page.terminate()
 
