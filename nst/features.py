@@ -3,7 +3,6 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -13,6 +12,7 @@ from nst.weights import CONVOLUTIONS, Weights, WeightsError
 
 Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
 STRIDE = 16  # pixels of the picture for one position of block 5
+SMALLEST = 6 * STRIDE  # pixels: of six positions the two outer ones on each side are mirrored from the two within
 
 
 class Network:
@@ -66,11 +66,15 @@ class Network:
         x = tf.gather(tf.gather(image, _mirrored(height, margin), axis=1), _mirrored(width, margin), axis=2)
         x = tf.cast((x - self._mean) * self._scale, self.precision)
         features: Features = {}
+        spoiled = 0  # rows and columns on each side that a convolution's zeros, which are VGG-19's, have reached
         for layer in self.layers:
             stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
             if layer.endswith("conv1") and stride > 1:
-                x = self._pool(x, ksize=2, strides=2, padding="VALID")
-            x = _convolved(x, *self._weights(layer))
+                x = _renewed(self._pool(x, ksize=2, strides=2, padding="VALID"), (spoiled + 1) // 2)
+                spoiled = 0
+            kernel, bias = self._weights(layer)
+            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
+            spoiled += 1
             if layer in layers:
                 size = -(-height // stride), -(-width // stride)
                 features[layer] = self._seen(x, layer, margin // stride, size, phase if layer in thinned else None)
@@ -146,9 +150,10 @@ def _vgg19_weights(settings: Settings) -> Weights:
 def _mirrored(side: tf.Tensor, margin: int) -> tf.Tensor:
     """Indices 0 … side − 1, continued by their mirror image at least `margin` places on each side.
 
-    After the last there may be some more places: STRIDE divides their number, so that no pooling meets half a window.
+    After the last there may be some more places: STRIDE divides their number, so that no pooling meets half a window,
+    and there are at least SMALLEST.
     """
-    whole = -(-(side + 2 * margin) // STRIDE) * STRIDE
+    whole = tf.maximum(-(-(side + 2 * margin) // STRIDE) * STRIDE, SMALLEST)
     position = tf.range(-margin, whole - margin)
     period = tf.maximum(2 * (side - 1), 1)
     phase = position % period
@@ -175,38 +180,9 @@ def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -
     return tf.squeeze(tf.slice(pairs, start, count), (2, 4))
 
 
-def _convolved(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """3×3 convolution and ReLU: (B, H, W, C) -> (B, H, W, D), where x goes on beyond its border as it ends there."""
-
-    channels, filters = (int(count or 0) for count in kernel.shape[2:])
-
-    @tf.custom_gradient
-    def convolved(x: tf.Tensor) -> Any:
-        edged = _edged(x)
-        if edged.dtype == tf.bfloat16 and channels >= 128 and filters >= 256:
-            # On the CPU wide layers take a third less time if columns are padded, though these are then cut off.
-            columns: Any = (0, 0), (0, 0), (1, 1), (0, 0)
-            y = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(edged, kernel, 1, columns), bias))
-            y = tf.slice(y, (0, 0, 1, 0), (x.shape[0], *tf.unstack(tf.shape(x)[1:3]), filters))
-        else:
-            y = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(edged, kernel, 1, "VALID"), bias))
-
-        def gradient(by_y: tf.Tensor) -> tf.Tensor:
-            by_sum = tf.raw_ops.ReluGrad(gradients=by_y, features=y)
-            by_edged = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(edged), filter=kernel, out_backprop=by_sum, strides=(1, 1, 1, 1), padding="VALID"
-            )
-            around = (0, 0), (1, 1), (1, 1), (0, 0)
-            return tf.raw_ops.MirrorPadGrad(input=by_edged, paddings=around, mode="SYMMETRIC")
-
-        return y, gradient
-
-    return convolved(x)
-
-
-def _edged(x: tf.Tensor) -> tf.Tensor:
-    """(B, H, W, C) -> (B, H + 2, W + 2, C) with the outermost values repeated, where VGG-19 has zeros."""
-    batch, height, width, channels = x.shape[0], *tf.unstack(tf.shape(x)[1:3]), x.shape[-1]
-    rows, columns = (tf.clip_by_value(tf.range(-1, side + 1), 0, side - 1) for side in (height, width))
-    # Not tf.pad(…, "SYMMETRIC"): on the CPU that takes TensorFlow several times as long.
-    return tf.gather(tf.reshape(x, (batch, height * width, channels)), rows[:, tf.newaxis] * width + columns, axis=1)
+def _renewed(x: tf.Tensor, spoiled: int) -> tf.Tensor:
+    """(B, H, W, C) with its outermost `spoiled` rows and columns replaced by the mirror image of those within."""
+    height, width = tf.unstack(tf.shape(x)[1:3])
+    within = _cut(x, spoiled, (height - 2 * spoiled, width - 2 * spoiled))
+    around = spoiled, spoiled
+    return tf.pad(within, ((0, 0), around, around, (0, 0)), "SYMMETRIC")
