@@ -1,4 +1,4 @@
-# The page in a container; README.md, "In a container", says how to build and run it.  Without a target: cpu.
+# The page in a container; docs/running-a-space.md says how to build and run it.  Without a target: cpu.
 
 FROM python:3.11-slim-bookworm AS base
 

@@ -1,51 +1,116 @@
-"""README and docs: links lead somewhere, commands run, and the worked example applies."""
+"""README and docs: links lead somewhere, every command and every example is run, and the worked example applies.
 
+What cannot be run here (it serves for ever, installs, needs Docker or a login) is checked as far as it goes.
+"""
+
+import argparse
+import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from painter import Painter
 from PIL import Image
 
-from nst import bench, doctor, space
+import app
+from nst import Frame, bench, doctor, space
 from nst.__main__ import _written, main
 from nst.settings import Settings
+from nst.studio import Studio
+from tests.test_container import environment, last, stages
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "training/README.md",
+]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+PROGRAMS = ("python ", ".venv/bin/python ", "nst ", "make ", "pip ", "hf ", "apt ", "docker ", "curl ")
+SERVED = "http://127.0.0.1:7860"
+SMALLER = {  # what the examples in Python would take long for
+    "size=512": "size=64, min_scale=32, steps=(20, 10), frames_per_second=60",
+    "step >= 100": "step >= 1",
+    "more_steps=100": "more_steps=2",
+}
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
 
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks in a language, without their indent."""
-    fenced = re.findall(
-        rf"^( *)```{language}\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    fenced = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text_of(page), re.MULTILINE | re.DOTALL)
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in fenced]
 
 
-def commands(start: str) -> list[str]:
-    """Every line of a shell block, of any page, that starts so, without its comment."""
-    lines = (line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines())
-    return list(dict.fromkeys(re.sub(r"\s+#.*", "", line) for line in lines if line.startswith(start)))
+def in_running_text(page: Path) -> list[str]:
+    """The commands between backquotes."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    inline = (" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose))
+    return [text for text in inline if text.startswith(PROGRAMS) and "…" not in text]
+
+
+SHELL = [block for page in PAGES for block in blocks(page, "sh")]
+SCRIPTS = [block for block in SHELL if "$(" in block]  # make sense as a whole only
+LINES = [line for block in SHELL if block not in SCRIPTS for line in block.replace("\\\n", "").splitlines()]
+LINES += [line for page in PAGES for line in in_running_text(page)]
+COMMANDS = [part for line in LINES for part in re.sub(r"(^|\s+)#.*", "", line).split(" && ")]
+COMMANDS = list(dict.fromkeys(filter(None, COMMANDS)))
+COVERED: list[str] = []  # how the commands begin that a test takes
+
+
+def each_command(*starts: str):
+    """Run a test with every command that begins so."""
+    COVERED.extend(starts)
+    return pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith(starts)])
+
+
+# --- The pages --------------------------------------------------------------------------------------------------------
 
 
 def anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text_of(page)):
         path, _, anchor = target.partition("#")
         there = (page.parent / path).resolve() if path else page
         assert there.exists(), target
         assert not anchor or anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_no_block_is_in_a_language_that_no_test_looks_at(page):
+    fences = re.findall(r"^ *```(.*)$", text_of(page), re.MULTILINE)
+    assert set(fences[::2]) <= {"sh", "python", "diff"} and set(fences[1::2]) <= {""}
+
+
+def test_every_command_is_taken_by_a_test():
+    assert [line for line in COMMANDS if not line.startswith(tuple(COVERED))] == []
+    assert [start for start in COVERED if not any(line.startswith(start) for line in COMMANDS)] == []
+
+
+def test_variables_are_read():
+    named = {name for page in PAGES for name in re.findall(r"NST_[A-Z0-9]+", text_of(page))}
+    source = "".join(map(text_of, (ROOT / "nst").glob("*.py")))
+    assert named and [name for name in named if f'environ.get("{name}"' not in source] == []
+
+
+# --- What is run ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -60,11 +125,31 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [line for line in commands("python -m nst paint") if "laplacian" not in line])
+@pytest.fixture(scope="module")
+def served():
+    """The address of a page with an engine that paints at once."""
+    engine: Any = Painter(steps=2).released()
+    studio = Studio(lambda _: engine)
+    studio.warm()
+    page = app.build(studio)
+    app.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    yield str(page.local_url).rstrip("/")
+    page.close(verbose=False)
+
+
+def size_of(path: Path) -> tuple[str | None, int]:
+    with Image.open(path) as picture:
+        return picture.format, max(picture.size)
+
+
+@each_command("python -m nst paint")
 def test_paint(folder, command):
     words = shlex.split(command)[3:]
     if "--help" in words:
         with pytest.raises(SystemExit, match="0"):
+            main(words)
+    elif "--laplacian-weight" in words:  # not before the worked example is applied, which is tested below
+        with pytest.raises(SystemExit, match="2"):
             main(words)
     elif "--weights" in words:  # a whole VGG-19 would take long, and the small one's file is refused
         assert main([*words, "--size=64", "--steps=1"]) == 2
@@ -73,7 +158,7 @@ def test_paint(folder, command):
         assert Path(words[words.index("-o") + 1]).is_file()
 
 
-@pytest.mark.parametrize("command", [line for line in commands("python -m nst") if " paint " not in line])
+@each_command(*(f"python -m nst {name}" for name in ("recipe", "examples", "doctor", "space", "bench")))
 def test_the_other_commands(folder, command, monkeypatch):
     words = ["me/painter" if word == "OWNER/NAME" else word for word in shlex.split(command)[3:]]
     if words[0] == "recipe":
@@ -85,15 +170,125 @@ def test_the_other_commands(folder, command, monkeypatch):
     assert main(words) == (2 if "--fetch" in words else 0)  # nothing is fetched here
 
 
-@pytest.mark.parametrize("command", commands("python benchmarks/") + commands("python training/"))
-def test_programs_are_there(command):
-    assert (ROOT / shlex.split(command)[1]).is_file()
+@pytest.mark.parametrize("page", [name for page, name in zip(PAGES, NAMES) if blocks(page, "python")])
+def test_python(folder, served, page):
+    names: dict = {}
+    for text in blocks(ROOT / page, "python"):  # each goes on where the one before ended
+        for long, short in SMALLER.items():
+            text = text.replace(long, short)
+        exec(text.replace(f'"{SERVED}"', f'"{served}", analytics_enabled=False, verbose=False'), names)
+    assert size_of(folder / "out.png") == ("PNG", 64)
+    if page == "docs/api.md":
+        names["client"].close()
+        assert size_of(folder / "more.png") == ("PNG", 64)
+        assert names["frame"].step == names["frame"].steps == 20 + 10 + 2
+        assert size_of(names["picture"]) == size_of(names["job"].result()[0]) == ("PNG", 384)
+        assert size_of(next(folder.glob("frame-*.jpg")))[0] == "JPEG"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="There is no curl.")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts(folder, served, script):
+    done = subprocess.run(["bash", "-euc", script.replace(SERVED, served)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "event: complete" in (folder / "events.txt").read_text()
+    assert size_of(folder / "out.png") == ("PNG", 384)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="There is no curl.")
+@each_command("curl ")
+def test_curl(served, command):
+    told = subprocess.run(shlex.split(command.replace(SERVED, served)), capture_output=True, text=True).stdout
+    assert list(json.loads(told).values()) == [True]
+
+
+@each_command("python -c ")
+def test_a_line_of_python(command):
+    exec(shlex.split(command)[2])
+
+
+# --- What is checked as far as it goes --------------------------------------------------------------------------------
+
+
+@each_command("python app.py", "python benchmarks/", "python training/", "python -m examples.")
+def test_programs_are_there_with_their_flags(command):
+    _, *words = shlex.split(command)
+    path = words[1].replace(".", "/") + ".py" if words[0] == "-m" else words[0]
+    program = text_of(ROOT / path)
+    assert [word for word in words[1:] if word.startswith("--") and f'"{word}"' not in program] == []
+
+
+@each_command(".venv/bin/python -m pytest")
+def test_one_test_can_be_chosen(command):
+    *_, path, _, expression = shlex.split(command)
+    assert re.search(rf"def test_\w*{expression}", text_of(ROOT / path))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="There is no make.")
+@each_command("make ")
+def test_make(command):
+    dry = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert dry.returncode == 0, dry.stderr
+    assert {"make run": "python app.py", "make test": "python -m pytest"}[command] in dry.stdout
+
+
+@each_command("pip install ")
+def test_pip(command):
+    extras = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["optional-dependencies"]
+    before, *_, what = shlex.split(command)[1:]
+    if "-r" in command:
+        assert (ROOT / what).is_file()
+    else:
+        place, *chosen = re.findall(r"[\w.-]+", what)
+        assert set(chosen) <= set(extras) if place == "." else place == "jupyterlab"
+
+
+@each_command("docker ")
+def test_docker(command):
+    parser = argparse.ArgumentParser()
+    for flag in ("--target", "--gpus", "--tmpfs", "-t", "-p", "-v", "-e"):
+        parser.add_argument(flag)
+    for flag in ("--rm", "--read-only"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("what")
+    _, verb, *words = shlex.split(command)
+    given = parser.parse_args(words)
+    if verb == "build":
+        assert given.what == "." and (given.target or "cpu") in stages()
+        return
+    target = "gpu" if given.gpus else "cpu"
+    assert verb == "run" and given.p.split(":")[1] == last(target, "EXPOSE")
+    assert given.v.split(":")[1] == environment(target)["HOME"]
+    built = f"docker build -t {given.what} {'--target gpu ' if given.gpus else ''}."
+    assert built in COMMANDS
+
+
+@each_command("hf auth login")
+def test_the_hubs_command(command):
+    quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+    words = [sys.executable, "-m", "huggingface_hub.cli.hf", *command.split()[1:], "--help"]
+    asked = subprocess.run(words, env=os.environ | quiet, capture_output=True, text=True)
+    assert asked.returncode == 0 and "auth login" in asked.stdout
+
+
+@each_command("apt install ")
+def test_the_browser_is_the_one_that_the_tests_look_for(command):
+    assert f'"{command.split()[-1]}"' in text_of(ROOT / "tests" / "conftest.py")
+
+
+# --- What is told -----------------------------------------------------------------------------------------------------
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of a table, given by the first cells of its heading."""
+    below = text_of(ROOT / page).partition(f"\n| {heading} |")[2]
+    lines = below.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split(" | ")] for line in lines]
 
 
 def test_the_table_of_settings_is_theirs():
-    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split(" | ")] for line in text.splitlines() if line.startswith("| `")]
-    assert [row[0] for row in rows] == [f"| `{knob.name}`" for knob in fields(Settings)]
+    rows = table("docs/settings.md", "setting")
+    assert [row[0] for row in rows] == [f"`{knob.name}`" for knob in fields(Settings)]
     for row, knob in zip(rows, fields(Settings)):
         default = _written(getattr(Settings(), knob.name))
         assert row[1] == (f"`{default}`" if default else "none")
@@ -101,6 +296,13 @@ def test_the_table_of_settings_is_theirs():
         ranged = "" if knob.type is str else f"{low:.10g} to {high:.10g}"
         assert row[2] == (", ".join(f"`{choice}`" for choice in choices) or ranged)
         assert row[3] == knob.metadata["help"] and len(row) == 5
+    shorter = [[name, default, words, good] for name, default, _, words, good in rows]
+    first = table("README.md", "setting")
+    assert first and [row for row in first if row not in shorter] == []
+
+
+def test_the_table_of_frames_is_theirs():
+    assert [row[0] for row in table("docs/api.md", "field")] == [f"`{field.name}`" for field in fields(Frame)]
 
 
 def test_the_worked_example_applies_and_paints(tmp_path):
@@ -109,7 +311,7 @@ def test_the_worked_example_applies_and_paints(tmp_path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     applied = subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, text=True, capture_output=True)
     assert applied.returncode == 0, applied.stderr
-    (command,) = [line for line in commands("python -m nst paint") if "--laplacian-weight" in line]
+    (command,) = [line for line in COMMANDS if "--laplacian-weight" in line]
     words = [*shlex.split(command)[1:], "--size=64", "--steps=3", "--json"]
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
