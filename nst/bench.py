@@ -1,7 +1,7 @@
 """`python -m nst bench`: seconds and memory a step, against the machine's peak and against plain programs.
 
 Each contender lives in a process of its own (`contenders`) and they step by turns, so that they meet the same weather.
-This process imports nothing heavy: a child's peak memory would begin with its parent's.
+This process imports nothing heavy.
 """
 
 import contextlib

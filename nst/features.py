@@ -12,7 +12,6 @@ from nst.weights import CONVOLUTIONS, Weights, WeightsError
 
 Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
 STRIDE = 16  # pixels of the picture for one position of block 5
-SMALLEST = 6 * STRIDE  # pixels: of six positions the two outer ones on each side are mirrored from the two within
 
 
 class Network:
@@ -38,6 +37,9 @@ class Network:
         self._pool = tf.nn.max_pool2d if pooling == "max" else tf.nn.avg_pool2d
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
         self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
+        if precision != "float32":  # the picture comes in two parts, for it has more digits than bfloat16
+            first = self._parameters["block1_conv1_kernel"]
+            self._parameters["block1_conv1_kernel"] = tf.concat([first, first], axis=2)
         self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
         self.filters = weights.filters()
 
@@ -64,14 +66,15 @@ class Network:
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
         x = tf.gather(tf.gather(image, _mirrored(height, margin), axis=1), _mirrored(width, margin), axis=2)
-        x = tf.cast((x - self._mean) * self._scale, self.precision)
+        x = self._normalized(x)
         features: Features = {}
-        spoiled = 0  # rows and columns on each side that a convolution's zeros, which are VGG-19's, have reached
+        spoiled = 0  # rows and columns on each side that the convolutions' zeros, which are VGG-19's, have reached
         for layer in self.layers:
             stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
             if layer.endswith("conv1") and stride > 1:
-                x = _renewed(self._pool(x, ksize=2, strides=2, padding="VALID"), (spoiled + 1) // 2)
-                spoiled = 0
+                x, spoiled = self._pool(x, ksize=2, strides=2, padding="VALID"), (spoiled + 1) // 2
+            if margin and spoiled >= margin // stride:
+                x, spoiled = _renewed(x, spoiled), 0
             kernel, bias = self._weights(layer)
             x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
             spoiled += 1
@@ -81,6 +84,15 @@ class Network:
                 if len(features) == len(layers):
                     break
         return features
+
+    def _normalized(self, image: tf.Tensor) -> tf.Tensor:
+        """(B, H, W, 3) -> what the first kernel takes; in bfloat16 three more channels hold what it rounds away."""
+        x = (image - self._mean) * self._scale
+        if self.precision == "float32":
+            return x
+        rounded = tf.cast(x, self.precision)
+        rest = tf.cast(x - tf.cast(rounded, tf.float32), self.precision)
+        return tf.concat([rounded, tf.stop_gradient(rest)], axis=-1)  # the gradient of one is the gradient
 
     def _seen(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
         """A layer without its margin, (rows, columns) of `size`, through its head if it has one."""
@@ -151,9 +163,9 @@ def _mirrored(side: tf.Tensor, margin: int) -> tf.Tensor:
     """Indices 0 … side − 1, continued by their mirror image at least `margin` places on each side.
 
     After the last there may be some more places: STRIDE divides their number, so that no pooling meets half a window,
-    and there are at least SMALLEST.
+    and within a margin, even if pooling rounds it up, there is as much again for `_renewed`.
     """
-    whole = tf.maximum(-(-(side + 2 * margin) // STRIDE) * STRIDE, SMALLEST)
+    whole = -(-tf.maximum(side + 2 * margin, 3 * (margin + STRIDE)) // STRIDE) * STRIDE
     position = tf.range(-margin, whole - margin)
     period = tf.maximum(2 * (side - 1), 1)
     phase = position % period

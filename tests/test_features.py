@@ -59,15 +59,19 @@ def test_nothing_after_the_deepest_layer_is_computed():
     assert list(network(tf.constant(toy.picture(8, 8)), {"block1_conv1"})) == ["block1_conv1"]
 
 
-def test_a_flat_picture_has_no_border():
+@pytest.mark.parametrize("margin", [16, 24, 40, 120])
+@pytest.mark.parametrize("size", [(48, 64), (1, 20)])
+def test_a_flat_picture_has_no_border(size, margin):
     # Zeros outside the picture would make other activations at its edge.
     network = load_network(Settings(network="compact", precision="float32"))
-    for layer, activations in network(tf.fill((1, 48, 64, 3), 0.6), set(STYLE_LAYERS), 16).items():
+    for layer, activations in network(tf.fill((1, *size, 3), 0.6), set(network.layers), margin).items():
         spread = tf.math.reduce_std(activations, axis=(1, 2)) / (tf.reduce_mean(activations) + 1e-6)
         assert float(tf.reduce_max(spread)) < 1e-3, layer
 
 
-@pytest.mark.parametrize(("side", "margin", "whole"), [(1, 3, 96), (2, 5, 96), (5, 2, 96), (80, 16, 112), (94, 1, 96)])
+@pytest.mark.parametrize(
+    ("side", "margin", "whole"), [(1, 3, 64), (2, 5, 64), (5, 0, 48), (80, 16, 112), (94, 1, 96), (9, 16, 96)]
+)
 def test_the_margin_is_the_mirror_image_in_whole_windows(side, margin, whole):
     around = margin, whole - side - margin
     expected = np.pad(np.arange(side), around, mode="reflect") if side > 1 else np.zeros(whole)
@@ -100,6 +104,19 @@ def test_four_phases_take_every_position_once(size):
 def test_layers_without_a_head_are_not_thinned():
     image = tf.constant(toy.picture(6, 8))
     assert toy.network()(image, {"block1_conv1"}, 3, {"block1_conv1"}, 1)["block1_conv1"].shape == (1, 6, 8, 4)
+
+
+def test_the_picture_is_not_rounded_to_bfloat16():
+    kernel = np.zeros((3, 3, 3, 1), np.float32)
+    kernel[1, 1, :, 0] = 1, -1, 0  # red − green
+    parameters = {"block1_conv1_kernel": kernel, "block1_conv1_bias": np.zeros(1, np.float32)}
+    network = Network("toy", weights.Weights(parameters, (0.0, 0.0, 0.0), 1.0), precision="bfloat16")
+    image = tf.fill((1, 4, 4, 3), 0.6) + tf.constant((4e-4, 0, 0))  # bfloat16 has nothing between 0.598 and 0.602
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        activations = tf.cast(network(image, {"block1_conv1"})["block1_conv1"], tf.float32)
+    np.testing.assert_allclose(activations, 4e-4, rtol=0.05)
+    np.testing.assert_array_equal(tape.gradient(activations, image), np.broadcast_to((1, -1, 0), image.shape))
 
 
 def test_bfloat16_is_near_float32():

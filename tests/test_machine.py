@@ -24,6 +24,14 @@ def test_memory_is_counted_in_bytes():
     assert peak is None if sys.platform == "win32" else peak > 10 << 20
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say.")
+def test_a_parents_memory_is_not_ours():
+    held = b"x" * (200 << 20)
+    program = "from nst.machine import peak_memory; print(peak_memory())"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert 1 << 20 < int(told) < len(held)
+
+
 @pytest.mark.parametrize(
     ("told", "gpus"),
     [

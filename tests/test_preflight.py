@@ -18,24 +18,22 @@ from tests import toy
 ROOT = Path(__file__).parent.parent
 MB = 1 << 20
 MEASURE = """if True:
-    import json, resource, sys
+    import json, sys
     from nst import preflight
     from nst.features import load_network
+    from nst.machine import peak_memory
     from nst.settings import Settings
     from nst.transfer import StyleTransfer
     from tests import toy
 
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
     transfer = StyleTransfer(load_network(Settings(network="compact")))
-    loaded = peak()
+    loaded = peak_memory()
     for size in map(int, sys.argv[1:]):  # smaller ones first: a peak stays
         settings = Settings(size=size, min_scale=size, steps=(1,))
         estimated = loaded + preflight.estimate(transfer.network, (size, size), [(size, size)], settings)
         for _ in transfer.stylize(toy.picture(size, size), [toy.picture(size, size, seed=1)], settings):
             pass
-        print(json.dumps([estimated, peak()]))
+        print(json.dumps([estimated, peak_memory()]))
 """
 
 # One layer of 8 channels, seen as 20, in bfloat16; at each position and without the compiled step's share:

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from nst import weights
@@ -91,16 +92,22 @@ def student(material: Path, pooling: str = "average") -> distill.Student:
 
 
 def test_the_file_is_the_network_that_was_trained(material, trained):
-    """What training calls the student is, to float16's rounding, what the package paints with."""
+    """What training calls the student is, to the file's rounding, what the package paints with."""
     image = np.random.default_rng(3).random((1, 64, 64, 3), np.float32)
     source = weights.compact(trained / "compact_vgg19.npz")
-    painting = Network("compact", source)(image, distill.TAPPED)
+    painting = Network("compact", source)(image, distill.TAPPED, distill.MARGIN)
     seen = student(material)
     seen.load(source.parameters)
-    for layer, ours in seen(image).items():
-        cut = distill.MARGIN // distill.stride(layer)
-        theirs = painting[layer].numpy()[:, cut:-cut, cut:-cut]
-        np.testing.assert_allclose(np.asarray(ours), theirs, atol=1e-5, err_msg=layer)
+    around = distill.MARGIN, distill.MARGIN
+    for layer, ours in seen(np.pad(image, ((0, 0), around, around, (0, 0)), "reflect")).items():
+        np.testing.assert_allclose(np.asarray(ours), painting[layer], atol=1e-5, err_msg=layer)
+
+
+def test_the_file_is_the_same_network_in_every_precision(trained):
+    for path in (trained / "compact_vgg19.npz", None):
+        source = weights.compact(path) if path else weights.compact()
+        for name, array in source.parameters.items():
+            np.testing.assert_array_equal(array, tf.cast(tf.cast(array, tf.bfloat16), tf.float32), name)
 
 
 def test_the_file_carries_its_provenance_and_no_pickle(trained):

@@ -229,7 +229,7 @@ class Convolution(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         kernel = ops.reshape(self.kernel, (self._side, self._side, -1, self._filters))
-        return ops.relu(ops.conv(x, kernel) + self.bias)
+        return ops.relu(ops.conv(x, kernel, padding="same") + self.bias)
 
 
 class Student(keras.Model):
@@ -260,11 +260,13 @@ class Student(keras.Model):
 
     def call(self, image: Any, training: bool = False) -> dict[str, Any]:
         x = ops.cast((image - ops.array(weights.COMPACT_MEAN, image.dtype)) * weights.COMPACT_SCALE, self.compute_dtype)
-        seen = {}
+        seen, spoiled = {}, 0
         for layer in LAYERS:
             if layer.endswith("conv1") and stride(layer) > 1:
-                x = self._pool(x, 2, 2)
-            x = self._trunk[layer](_edged(x))
+                x, spoiled = self._pool(x, 2, 2), (spoiled + 1) // 2
+            if spoiled >= MARGIN // stride(layer):
+                x, spoiled = _renewed(x, spoiled), 0
+            x, spoiled = self._trunk[layer](x), spoiled + 1
             if layer in TAPPED:
                 seen[layer] = self._heads[layer](_inside(x, layer, training))
         return seen
@@ -321,22 +323,29 @@ class Student(keras.Model):
             convolution.bias.assign(bias)
 
     def exported(self) -> dict[str, np.ndarray]:
-        """The trained network as the package reads it: float16 kernels (h, w, in, out) and biases by name."""
+        """The trained network as the package reads it: float16 kernels (h, w, in, out) and biases by name.
+
+        They are rounded to bfloat16 before, so that the network is the same one in every precision.
+        """
         arrays = {}
         for name, convolution in self._convolutions().items():
             side = 1 if name.endswith("head") else 3
-            kernel = ops.convert_to_numpy(convolution.kernel)
-            arrays[f"{name}_kernel"] = kernel.reshape(side, side, -1, kernel.shape[-1]).astype(np.float16)
-            arrays[f"{name}_bias"] = ops.convert_to_numpy(convolution.bias).astype(np.float16)
+            kernel = ops.reshape(convolution.kernel, (side, side, -1, convolution.kernel.shape[-1]))
+            for part, value in (("kernel", kernel), ("bias", convolution.bias)):
+                rounded = ops.cast(ops.cast(value, "bfloat16"), "float32")
+                arrays[f"{name}_{part}"] = ops.convert_to_numpy(rounded).astype(np.float16)
         return arrays
 
     def _convolutions(self) -> dict[str, Convolution]:
         return {layer.name: layer for layer in (*self._trunk.values(), *self._heads.values())}
 
 
-def _edged(x: Any) -> Any:
-    """(B, H, W, C) -> (B, H + 2, W + 2, C), the outermost values repeated, as `nst.features` does when painting."""
-    return ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "symmetric")
+def _renewed(x: Any, spoiled: int) -> Any:
+    """(B, H, W, C), what zeros have reached replaced by the mirror image of the rest, as `nst.features` does."""
+    batch, height, width, channels = ops.shape(x)
+    size = batch, height - 2 * spoiled, width - 2 * spoiled, channels
+    around = spoiled, spoiled
+    return ops.pad(ops.slice(x, (0, spoiled, spoiled, 0), size), ((0, 0), around, around, (0, 0)), "symmetric")
 
 
 def _inside(x: Any, layer: str, training: bool) -> Any:
