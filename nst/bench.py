@@ -22,7 +22,7 @@ NETWORKS, PRECISIONS, SIZES = ("compact", "vgg19"), ("float32", "bfloat16"), (12
 TURNS, QUICK_TURNS = 4, 3  # the first steps turn, which waits for the compiler, is not among them
 COLUMNS = ("network", "precision", "size", "s/step", "memory GB", "of peak", "plain s", "ratio", "torch s", "ratio")
 LEGEND = """\
-s/step: the fastest of {turns} turns of at least 0.3 s, the contenders by turns: other work on the machine can only add.
+s/step: the fastest of {turns} turns of at least 0.6 s, the contenders by turns: other work on the machine can only add.
 memory: the most that the process held, TensorFlow and weights with it; on a GPU, the most that TensorFlow took of it.
 of peak: floating-point operations of a step's convolutions and statistics, forward and gradient to the picture, by
   s/step and by the most that a matrix product or a large convolution reached in this run: {peaks}.

@@ -19,7 +19,7 @@ from nst.machine import peak_memory
 from nst.settings import Settings
 from nst.weights import CONVOLUTIONS, Weights, down_to
 
-TURN = 0.3  # seconds of steps at least, lest a turn measure the clock
+TURN = 0.6  # seconds of steps at least: the first one of a turn finds the caches full of others' data
 
 
 def step_flops(

@@ -124,7 +124,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """float (1, H, W, 3) in [0, 1] -> uint8 (H, W, 3), rounded; what lies outside is clipped, NaN is black."""
-    return (np.nan_to_num(np.clip(image[0], 0, 1)) * 255 + 0.5).astype(np.uint8)
+    return (np.fmin(np.fmax(image[0], 0), 1) * 255 + 0.5).astype(np.uint8)
 
 
 def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def content_loss(features: tf.Tensor, target: tf.Tensor, normalization: str) -> 
     error = tf.nn.l2_loss(features - target)  # with the half; in one pass, as the gradient is
     if normalization == "paper":
         return error
-    spread = tf.nn.l2_loss(target - tf.reduce_mean(target, axis=(1, 2), keepdims=True))
+    spread = tf.nn.l2_loss(target - mean(target)[:, tf.newaxis, tf.newaxis])
     return error / (spread + TINY)
 
 
@@ -113,7 +113,7 @@ def total_variation(image: tf.Tensor) -> tf.Tensor:
 
 def _mean_square(x: tf.Tensor) -> tf.Tensor:
     # divide_no_nan: a picture one pixel high has no neighbors below.
-    return tf.math.divide_no_nan(tf.reduce_sum(tf.square(x)), tf.cast(tf.size(x), tf.float32))
+    return tf.math.divide_no_nan(2 * tf.nn.l2_loss(x), tf.cast(tf.size(x), tf.float32))
 
 
 def _symmetric(by_matrix: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
