@@ -63,22 +63,29 @@ def style_statistics(features: tf.Tensor, kind: str) -> Statistics:
     return covariance(features) if kind == "covariance" else (gram_matrix(features),)
 
 
-def content_loss(features: tf.Tensor, target: tf.Tensor, normalization: str) -> tf.Tensor:
-    """How far the activations F of a layer are from the photo's, P.
+def content_loss(features: tf.Tensor, target: tf.Tensor, spread: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """How far the activations F of a layer are from the photo's, P: ½ Σ(F−P)² / spread.
 
     Args:
         features, target: float (B, H, W, C).
-        normalization: "relative": Σ(F−P)² / Σ(P−mean P)², a pure number; "paper": ½ Σ(F−P)², Gatys et al. 2015, eq. 1.
+        spread: from `content_spread`; with 1 it is Gatys et al. 2015, eq. 1.
 
     Returns:
         float32 scalar.
     """
-    features, target = tf.cast(features, tf.float32), tf.cast(target, tf.float32)
-    error = tf.nn.l2_loss(features - target)  # with the half; in one pass, as the gradient is
+    return tf.nn.l2_loss(tf.cast(features, tf.float32) - tf.cast(target, tf.float32)) / spread
+
+
+def content_spread(target: tf.Tensor, normalization: str) -> tf.Tensor:
+    """What a content layer's error is divided by, float32 scalar; P is the photo's activations, float (B, H, W, C).
+
+    Args:
+        normalization: "relative": ½ Σ(P−mean P)², so that the loss is a pure number; "paper": 1.
+    """
     if normalization == "paper":
-        return error
-    spread = tf.nn.l2_loss(target - mean(target)[:, tf.newaxis, tf.newaxis])
-    return error / (spread + TINY)
+        return tf.ones(())
+    target = tf.cast(target, tf.float32)
+    return tf.nn.l2_loss(target - tf.reduce_mean(target, axis=(1, 2), keepdims=True)) + TINY
 
 
 def style_loss(statistics: Statistics, target: Statistics, normalization: str) -> tf.Tensor:

@@ -68,8 +68,11 @@ def _adam_step(
     steps = memory.steps + 1
     first = beta1 * memory.first + (1 - beta1) * gradient
     second = beta2 * memory.second + (1 - beta2) * tf.square(gradient)
-    direction = first / (1 - tf.pow(beta1, steps)) / (tf.sqrt(second / (1 - tf.pow(beta2, steps))) + epsilon)
-    return tf.clip_by_value(image - learning_rate * direction, 0, 1), Moments(first, second, steps)
+    # The corrections of both moments as numbers, not pictures: the order that the paper's section 2 ends with.
+    root = tf.sqrt(1 - tf.pow(beta2, steps))
+    rate = learning_rate * root / (1 - tf.pow(beta1, steps))
+    image -= rate * first / (tf.sqrt(second) + root * epsilon)
+    return tf.clip_by_value(image, 0, 1), Moments(first, second, steps)
 
 
 PAIRS = 10  # that L-BFGS remembers

@@ -10,8 +10,15 @@ import tensorflow as tf
 from nst import images, preflight
 from nst.canvas import Canvas, Checkpoint, start
 from nst.clock import Clock
-from nst.features import Features, Network
-from nst.losses import Statistics, content_loss, style_loss, style_statistics, total_variation
+from nst.features import Network
+from nst.losses import (
+    Statistics,
+    content_loss,
+    content_spread,
+    style_loss,
+    style_statistics,
+    total_variation,
+)
 from nst.optimizers import OPTIMIZERS, Losses, Objective
 from nst.settings import Settings
 
@@ -38,7 +45,7 @@ class Frame:
 class Targets(NamedTuple):
     """What the image is compared with at one scale."""
 
-    content: Features
+    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # activations and their spread
     style: dict[str, Statistics]
 
 
@@ -136,8 +143,10 @@ class StyleTransfer:
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
-        layers, margin = set(settings.content_layers), settings.padding
-        targets = Targets(self.network(tf.constant(photo), layers, margin), style)
+        margin = settings.padding
+        seen = self.network(tf.constant(photo), set(settings.content_layers), margin)
+        content = {layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()}
+        targets = Targets(content, style)
         weights = _loss_weights(settings)
         kinds = settings.style_statistics, settings.normalization
         thins = self.network.precision == "bfloat16" and photo.shape[1] * photo.shape[2] > MANY
@@ -194,7 +203,7 @@ class StyleTransfer:
             tape.watch(image)
             features = self.network(image, {*targets.content, *targets.style}, margin, thinned, phase)
             content = sum(
-                weights.content_layers[layer] * content_loss(features[layer], target, normalization)
+                weights.content_layers[layer] * content_loss(features[layer], *target)
                 for layer, target in targets.content.items()
             )
             style = sum(

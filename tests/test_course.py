@@ -40,7 +40,7 @@ def test_our_gram_matrix_is_the_courses_divided_by_the_positions():
 
 def test_content_cost_of_the_course():
     assert COURSE_CONTENT == 0.3125
-    cost = content_loss(layer(PICTURE), layer(ORIGINAL), "paper")
+    cost = content_loss(layer(PICTURE), layer(ORIGINAL))
     assert float(cost) / (2 * HWC) == pytest.approx(COURSE_CONTENT)
 
 
@@ -54,7 +54,7 @@ def test_total_cost_of_the_course():
     scales = (1, 1, 1, 1, 2)
     style = sum(0.2 * ours(scale * PICTURE, scale * ORIGINAL) for scale in scales)
     assert style == pytest.approx(3.3125)
-    content = float(content_loss(layer(PICTURE), layer(ORIGINAL), "paper")) / (2 * HWC)
+    content = float(content_loss(layer(PICTURE), layer(ORIGINAL))) / (2 * HWC)
     assert 10 * content + 40 * style == pytest.approx(135.625)  # 10 · 0.3125 + 40 · 3.3125
 
 
@@ -62,7 +62,7 @@ def test_equations_1_and_2_of_the_paper():
     features = layer(PICTURE)
     with tf.GradientTape() as tape:
         tape.watch(features)
-        loss = content_loss(features, layer(ORIGINAL), "paper")
+        loss = content_loss(features, layer(ORIGINAL))
     assert float(loss) == SQUARES / 2
     np.testing.assert_allclose(tape.gradient(loss, features), layer(PICTURE - ORIGINAL))
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst.losses import content_loss, covariance, gram_matrix, style_loss, style_statistics, total_variation
+from nst.losses import (
+    content_loss,
+    content_spread,
+    covariance,
+    gram_matrix,
+    style_loss,
+    style_statistics,
+    total_variation,
+)
 
 # Four positions, two filters: F = [[1, 0], [1, 2], [3, 0], [3, 2]].
 FEATURES = tf.constant([[[[1.0, 0.0], [1.0, 2.0]], [[3.0, 0.0], [3.0, 2.0]]]])
@@ -56,9 +64,11 @@ def test_statistics_do_not_depend_on_the_size_of_the_picture():
 
 def test_content_loss():
     target = FEATURES + 1.0  # eight activations, each off by 1
-    assert float(content_loss(FEATURES, target, "paper")) == 4  # ½ · 8
-    # Spread of the target about its means (3, 2): first filter 4 · 1, second 4 · 1.
-    assert float(content_loss(FEATURES, target, "relative")) == pytest.approx(8 / 8)
+    assert float(content_loss(FEATURES, target)) == 4  # ½ · 8
+    assert float(content_spread(target, "paper")) == 1
+    # About its means (3, 2): first filter 4 · 1, second 4 · 1.
+    assert float(content_spread(target, "relative")) == pytest.approx(8 / 2)
+    assert float(content_loss(FEATURES, target, content_spread(target, "relative"))) == pytest.approx(8 / 8)
 
 
 def test_style_loss_of_the_paper():
@@ -81,13 +91,13 @@ def test_losses_are_zero_at_the_target():
     for kind in ("gram", "covariance"):
         statistics = style_statistics(FEATURES, kind)
         assert float(style_loss(statistics, statistics, "relative")) == pytest.approx(0, abs=1e-2)
-    assert float(content_loss(FEATURES, FEATURES, "relative")) == 0
+    assert float(content_loss(FEATURES, FEATURES)) == 0
 
 
 def test_a_flat_target_is_no_division_by_zero():
     flat = tf.ones((1, 2, 2, 2))
     nothing = style_statistics(tf.zeros((1, 2, 2, 2)), "covariance")
-    assert np.isfinite(content_loss(FEATURES, flat, "relative"))
+    assert np.isfinite(content_loss(FEATURES, flat, content_spread(flat, "relative")))
     assert np.isfinite(style_loss(style_statistics(FEATURES, "covariance"), nothing, "relative"))
 
 

@@ -12,7 +12,8 @@ import tensorflow as tf
 from nst import images
 from nst.canvas import Canvas
 from nst.clock import Clock
-from nst.features import Network
+from nst.features import Network, load_network
+from nst.settings import Settings
 from nst.transfer import Frame, StyleTransfer
 from tests import toy
 
@@ -361,3 +362,23 @@ def test_going_on_compiles_nothing_anew():
     for strength in (10, 60, 90):
         frame = go_on(transfer, frame.checkpoint, more_steps=2, strength=strength)[-1]
     assert transfer._compiled_step.experimental_get_tracing_count() <= 2
+
+
+@pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="There is no GPU.")
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.05), ("bfloat16", 0.2)])
+def test_a_gpu_agrees_with_the_cpu(precision, tolerance):
+    # A GPU's float32 convolutions have TF32's ten bits; and bfloat16's gradient is a tenth off anywhere.
+    (total, gradient), (expected_total, expected) = (step_on(device, precision) for device in ("/GPU:0", "/CPU:0"))
+    assert total == pytest.approx(expected_total, rel=0.02)
+    assert np.linalg.norm(gradient - expected) < tolerance * np.linalg.norm(expected)
+
+
+def step_on(device, precision):
+    """The loss of a picture by the compact network, and its gradient."""
+    settings = Settings(network="compact", precision=precision, size=128, min_scale=128)
+    with tf.device(device):
+        transfer = StyleTransfer(load_network(settings))
+        targets = transfer._style_targets([toy.picture(128, 96, seed=1)], 128, settings)
+        objective = transfer._objective(toy.picture(96, 128), targets, settings)
+        losses, gradient = objective(tf.constant(toy.picture(96, 128, seed=2)))
+    return float(losses["total"]), gradient.numpy()

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from nst import Settings, StyleTransfer, catalogue, images, weights
 from nst.features import Network, has_fast_bfloat16
-from nst.losses import content_loss, style_loss, style_statistics
+from nst.losses import content_loss, content_spread, style_loss, style_statistics
 from nst.settings import STYLE_LAYERS
 
 PAIRS = (  # examples by name, or files in the folder of pictures
@@ -74,7 +74,8 @@ class Judge:
             mean = (tf.reduce_mean(photo[layer], (0, 1, 2)) + tf.reduce_mean(painting[layer], (0, 1, 2))) / 2
             scale = 1 / tf.maximum(mean, 0.01 * tf.reduce_mean(mean))
             ours[layer], photo[layer], painting[layer] = (x[layer] * scale for x in (ours, photo, painting))
-        contents = content_loss(ours["block4_conv2"], photo["block4_conv2"], "relative")
+        target = photo["block4_conv2"]
+        contents = content_loss(ours["block4_conv2"], target, content_spread(target, "relative"))
         styles = []
         for layer in STYLE_LAYERS:
             picture, target = (style_statistics(x[layer], "covariance") for x in (ours, painting))
