@@ -23,8 +23,9 @@ def describe(packages: Sequence[str]) -> str:
 def peak_memory() -> int | None:
     """The most memory this process has held, in bytes; None where the system does not say (Windows)."""
     with contextlib.suppress(OSError):  # Linux; what `getrusage` tells there begins with the parent's peak
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
     try:
         import resource
     except ImportError:

@@ -90,6 +90,31 @@ def test_what_zeros_have_reached_is_mirrored_away(side, spoiled, expected):
     assert across[0, 0, :, 0].numpy().tolist() == across[0, -1, :, 0].numpy().tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradients_of_our_own_are_those_of_tensorflow(dtype):
+    def mirrored(x):
+        around = (0, 0), (2, 2), (2, 2), (0, 0)
+        return tf.pad(x[:, 2:-2, 2:-2], around, "SYMMETRIC")
+
+    pairs = [
+        (features._average_pooled, lambda x: tf.nn.avg_pool2d(x, 2, 2, "VALID")),
+        (lambda x: features._renewed(x, 2), mirrored),
+    ]
+    random = np.random.default_rng(0)
+    x = tf.constant(random.integers(-4, 5, (2, 8, 6, 3)), dtype)
+    for ours, theirs in pairs:
+        outcomes = []
+        for function in (ours, theirs):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = function(x)
+                by_y = tf.constant(np.random.default_rng(1).integers(-4, 5, y.shape), dtype)
+                total = tf.reduce_sum(y * by_y)
+            outcomes.append((y.numpy(), tape.gradient(total, x).numpy()))
+        for one, other in zip(*outcomes):
+            np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("size", [(6, 8), (5, 7), (1, 2)])
 def test_four_phases_take_every_position_once(size):
     network, image = Network("toy", toy.with_head()), tf.constant(toy.picture(*size))
