@@ -143,15 +143,17 @@ class StyleTransfer:
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
-        margin = settings.padding
-        seen = self.network(tf.constant(photo), set(settings.content_layers), margin)
-        content = {layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()}
+        mirror = settings.padding == "mirror"
+        seen = self.network(tf.constant(photo), set(settings.content_layers), mirror)
+        content = {
+            layer: (tf.cast(x, tf.float32), content_spread(x, settings.normalization)) for layer, x in seen.items()
+        }
         targets = Targets(content, style)
         weights = _loss_weights(settings)
         kinds = settings.style_statistics, settings.normalization
         thins = self.network.precision == "bfloat16" and photo.shape[1] * photo.shape[2] > MANY
 
-        fixed = targets, weights, *kinds, margin
+        fixed = targets, weights, *kinds, mirror
         # Compiled for every size at once: by itself TensorFlow would do so only when it meets the second.
         step = tf.zeros(()) if thins else None
         general = tf.nest.map_structure(_of_any_size, (tf.constant(photo), *fixed, step))
@@ -170,10 +172,11 @@ class StyleTransfer:
             raise ValueError(f"style_blend: {settings.style_blend} should have {wanted}")
         shares = [part / sum(blend) for part in blend]
         collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
+        mirror = settings.padding == "mirror"
         for style in styles:
             longest = min(round(side * settings.style_scale), max(style.shape[1:3]))  # a style is never enlarged
             shrunk = _scaled(style, longest)
-            for layer, features in self.network(tf.constant(shrunk), set(collected), settings.padding).items():
+            for layer, features in self.network(tf.constant(shrunk), set(collected), mirror).items():
                 collected[layer].append(style_statistics(features, settings.style_statistics))
         return {
             layer: tuple(tf.add_n([share * part for share, part in zip(shares, parts)]) for parts in zip(*statistics))
@@ -187,7 +190,7 @@ class StyleTransfer:
         weights: LossWeights,
         statistics: str,
         normalization: str,
-        margin: int,
+        mirror: bool,
         step: tf.Tensor | None,
     ) -> tuple[Losses, tf.Tensor]:
         """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3).
@@ -201,7 +204,7 @@ class StyleTransfer:
             thinned, phase = THINNED - set(targets.content), tf.math.floormod(tf.cast(step, tf.int32), 4)
         with tf.GradientTape() as tape:
             tape.watch(image)
-            features = self.network(image, {*targets.content, *targets.style}, margin, thinned, phase)
+            features = self.network(image, {*targets.content, *targets.style}, mirror, thinned, phase)
             content = sum(
                 weights.content_layers[layer] * content_loss(features[layer], *target)
                 for layer, target in targets.content.items()
@@ -288,7 +291,7 @@ def _scales(
 def _clock(
     scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None, paces: dict[int, float]
 ) -> Clock:
-    margin = 2 * settings.padding
+    margin = 2 * preflight.MARGIN if settings.padding == "mirror" else 0
     work = [((height + margin) * (width + margin), steps) for (height, width), steps in scales]
     before = (resume.step, resume.elapsed, resume.paces) if resume else (0, 0.0, paces)
     return Clock(work, 1 / settings.frames_per_second, *before)

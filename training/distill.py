@@ -341,7 +341,7 @@ class Student(keras.Model):
 
 
 def _renewed(x: Any, spoiled: int) -> Any:
-    """(B, H, W, C), what zeros have reached replaced by the mirror image of the rest, as `nst.features` does."""
+    """(B, H, W, C), what zeros have reached replaced by the mirror image of the rest, as `nst.features` replaces it."""
     batch, height, width, channels = ops.shape(x)
     size = batch, height - 2 * spoiled, width - 2 * spoiled, channels
     around = spoiled, spoiled
