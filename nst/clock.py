@@ -74,6 +74,11 @@ class Clock:
         return sum(steps * self._pace(pixels) for pixels, steps in self._left)
 
     @property
+    def pace(self) -> float:
+        """Seconds for a step at this scale, estimated; 0 before there is a pace."""
+        return self._pace(self._left[0][0])
+
+    @property
     def frame_is_due(self) -> bool:
         """Whether it is time to show a frame: the last one always, the others once the time left can be told."""
         return self.step == self.steps or (bool(self.paces) and time.monotonic() >= self._next_frame)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import count
 from typing import NamedTuple, Protocol
 
 import tensorflow as tf
@@ -13,7 +14,10 @@ class Objective(Protocol):
     """What is descended."""
 
     def __call__(self, image: tf.Tensor, step: tf.Tensor | None = None) -> tuple[Losses, tf.Tensor]:
-        """The image's losses and the gradient of "total"; exact, or given a step what is quick to tell at that one."""
+        """The image's losses and the gradient of "total".
+
+        Exact; or given a step, int32, what is quick to tell at that one.
+        """
         ...
 
 
@@ -54,8 +58,8 @@ def adam(objective: Objective, image: tf.Tensor, memory: Moments | None, learnin
     """
     memory = memory or Moments.none(image)
     rate = tf.constant(learning_rate, tf.float32)
-    while True:
-        losses, gradient = objective(image, memory.steps)
+    for step in count(int(memory.steps)):  # counted here: to read it from a GPU would be to wait for it
+        losses, gradient = objective(image, tf.constant(step))
         image, memory = _adam_step(image, gradient, memory, rate)
         yield Iterate(image, losses, memory)
 

@@ -1,5 +1,6 @@
 """The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ from nst.settings import Settings
 # On pictures of more than MANY pixels, a step in bfloat16 looks at a quarter of the positions of the THINNED layers,
 # the next step at another: that saves a quarter of its time.  On smaller ones the loss would end 1 % higher.
 THINNED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 100_000
+
+AHEAD = 0.05  # seconds of steps that a GPU may have in its queue
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class StyleTransfer:
 
     def __init__(self, network: Network):
         self.network = network
-        self._compiled_step = tf.function(self._losses_and_gradient, reduce_retracing=True)
+        xla = os.environ.get("NST_XLA", "0") not in ("", "0") or None
+        self._compiled_step = tf.function(self._losses_and_gradient, reduce_retracing=True, jit_compile=xla)
         self._paces: dict[int, float] = {}  # of the latest run: they tell how long the next one will take
 
     def stylize(
@@ -155,7 +159,7 @@ class StyleTransfer:
 
         fixed = targets, weights, *kinds, mirror
         # Compiled for every size at once: by itself TensorFlow would do so only when it meets the second.
-        step = tf.zeros(()) if thins else None
+        step = tf.constant(0) if thins else None
         general = tf.nest.map_structure(_of_any_size, (tf.constant(photo), *fixed, step))
         self._compiled_step.get_concrete_function(*general)
 
@@ -201,7 +205,7 @@ class StyleTransfer:
         """
         thinned, phase = frozenset[str](), 0
         if step is not None:
-            thinned, phase = THINNED - set(targets.content), tf.math.floormod(tf.cast(step, tf.int32), 4)
+            thinned, phase = THINNED - set(targets.content), tf.math.floormod(step, 4)
         with tf.GradientTape() as tape:
             tape.watch(image)
             features = self.network(image, {*targets.content, *targets.style}, mirror, thinned, phase)
@@ -251,13 +255,17 @@ def _steps(
     """The canvas after each step of a scale, the losses before it, and how many steps are left at this scale."""
     optimizer = OPTIMIZERS[settings.optimizer]
     iterates = optimizer(objective, canvas.image, canvas.memory, settings.learning_rate)
-    still = _Stillness(settings.tolerance)
+    still, unread = _Stillness(settings.tolerance), 0
     for left, iterate in zip(reversed(range(steps)), iterates):
         clock.tick()
         canvas = canvas.after(iterate, settings.averaging)
-        # Reading a number waits for the device: otherwise steps pile up in its queue and pictures come late.
-        if not np.isfinite(iterate.losses["total"].numpy()):
-            raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
+        unread += 1
+        # Reading a number waits for the device.  After each step a GPU would have nothing to do meanwhile; too seldom,
+        # and steps pile up in its queue and pictures come late.
+        if not left or clock.frame_is_due or not clock.pace or unread * clock.pace >= AHEAD:
+            if not np.isfinite(iterate.losses["total"].numpy()):
+                raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
+            unread = 0
         if still.after(canvas.average):
             clock.end_scale()
             left = 0

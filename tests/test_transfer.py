@@ -104,7 +104,7 @@ def thinning(monkeypatch, precision):
 def test_in_bfloat16_the_steps_look_at_other_quarters(monkeypatch, precision, thins):
     transfer = thinning(monkeypatch, precision)
     objective = transfer._objective(CONTENT, transfer._style_targets([STYLE], 64, toy.SETTINGS), toy.SETTINGS)
-    seen = [float(objective(tf.constant(CONTENT), tf.constant(float(step)))[0]["style"]) for step in range(8)]
+    seen = [float(objective(tf.constant(CONTENT), tf.constant(step))[0]["style"]) for step in range(8)]
     assert seen[:4] == seen[4:] and len(set(seen)) == (4 if thins else 1)
     exact = float(objective(tf.constant(CONTENT))[0]["style"])
     assert seen == pytest.approx([exact] * 8, rel=0.5 if thins else 0)
@@ -212,6 +212,16 @@ def test_an_overflow_is_told_after_the_good_frames(optimizer):
     assert next(frames).step == 0
     with pytest.raises(FloatingPointError, match="learning rate"):
         list(frames)
+
+
+@pytest.mark.parametrize(("ahead", "times"), [(0, 10), (1e9, 2)], ids=["each step", "the last of each scale"])
+def test_a_loss_is_read_no_more_often_than_the_device_may_run_ahead(monkeypatch, ahead, times):
+    transfer, read = StyleTransfer(toy.network()), []
+    expected = paint(transfer)[-1].image  # and the pace is known
+    monkeypatch.setattr("nst.transfer.AHEAD", ahead)
+    monkeypatch.setattr(np, "isfinite", lambda number: read.append(number) or True)
+    np.testing.assert_array_equal(paint(transfer, frames_per_second=0.01)[-1].image, expected)
+    assert len(read) == times
 
 
 def exhausted(*_):
@@ -364,6 +374,16 @@ def test_going_on_compiles_nothing_anew():
     assert transfer._compiled_step.experimental_get_tracing_count() <= 2
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.2)])
+def test_xla_agrees(monkeypatch, precision, tolerance):
+    monkeypatch.setattr("nst.transfer.MANY", 0)  # every step looks at a quarter of some layers
+    total, gradient = step_on("/CPU:0", precision)
+    monkeypatch.setenv("NST_XLA", "1")
+    by_xla, theirs = step_on("/CPU:0", precision)
+    assert by_xla == pytest.approx(total, rel=tolerance / 10)
+    assert 0 < np.linalg.norm(theirs - gradient) < tolerance * np.linalg.norm(gradient)
+
+
 @pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="There is no GPU.")
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.05), ("bfloat16", 0.2)])
 def test_a_gpu_agrees_with_the_cpu(precision, tolerance):
@@ -380,5 +400,5 @@ def step_on(device, precision):
         transfer = StyleTransfer(load_network(settings))
         targets = transfer._style_targets([toy.picture(128, 96, seed=1)], 128, settings)
         objective = transfer._objective(toy.picture(96, 128), targets, settings)
-        losses, gradient = objective(tf.constant(toy.picture(96, 128, seed=2)))
+        losses, gradient = objective(tf.constant(toy.picture(96, 128, seed=2)), tf.constant(1))
     return float(losses["total"]), gradient.numpy()
