@@ -1,5 +1,6 @@
 """VGG-19 (Simonyan and Zisserman 2015) as a function from image to {layer: activations}; which network, how precise."""
 
+import contextlib
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -117,9 +118,14 @@ class Network:
 def load_network(settings: Settings) -> Network:
     """The network that the settings ask for; where they leave it open, the one that suits this machine.
 
+    From now on TensorFlow takes of a GPU's memory what it needs, and not all of it at once.
+
     Raises:
         WeightsError: the weights file named in the settings cannot be used.
     """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError, ValueError):  # it runs already, or its owner has set a limit
+            tf.config.experimental.set_memory_growth(gpu, True)
     precision = settings.precision
     if precision == "auto":
         precision = "bfloat16" if has_fast_bfloat16() else "float32"

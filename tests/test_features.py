@@ -215,6 +215,21 @@ def test_a_missing_weights_file_is_the_users_to_mend():
         load_network(Settings(weights="gone.npz"))
 
 
+@pytest.mark.parametrize("error", [None, RuntimeError("It runs already."), ValueError("It has a limit.")])
+def test_a_gpus_memory_is_taken_as_it_is_needed(monkeypatch, error):
+    told = []
+
+    def tell(gpu, growth):
+        told.append((gpu, growth))
+        if error:
+            raise error
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", tell)
+    assert load_network(Settings(network="compact", precision="float32")).name == "compact"
+    assert told == [("GPU", True)]
+
+
 @pytest.mark.parametrize(
     ("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)], ids=["Turing", "Ampere", "Hopper"]
 )
