@@ -65,22 +65,22 @@ class Network:
 
         Returns:
             for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.  With the mirror
-            image, layers of blocks 1 and 2 come with a few rows and columns of it: to cut them off would take longer
-            than to look at them.
+            image, layers of blocks 1 and 2 come with up to three rows and columns of it: to cut them off would take
+            longer than to look at them.
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
-        x = self._normalized(image if mirror else _continued(image, 0, 0, STRIDE))
+        # Rows and columns of the mirror image on each side, and those of them that no zeros have reached.
+        around = good = 2 if mirror else 0
+        x = self._normalized(_continued(image, 0, around, 2 if mirror else STRIDE))
         features: Features = {}
-        around = good = 0  # rows and columns of the mirror image on each side; those that no zeros have reached
         for layer in self.layers:
             block = int(layer[5])
             stride = 2 ** (block - 1)
             if layer.endswith("conv1") and block > 1:
                 x, around, good = self._pool(x), around // 2, good // 2
             if mirror and not good:
-                # The first four convolutions and the pooling between them use up six.
-                margin, window = (6, 4) if block == 1 else (STRIDE // stride, STRIDE // stride)
-                x, around, good = _continued(x, around, margin, window), margin, margin
+                margin = 2 if block == 2 else STRIDE // stride
+                x, around, good = _continued(x, around, margin, margin), margin, margin
             # oneDNN takes wide layers half as long again if they get smaller: there zeros come in from the border.
             shrinks = mirror and block <= 2
             kernel, bias = self._weights(layer)
