@@ -28,7 +28,7 @@ of peak: floating-point operations of a step's convolutions and statistics, forw
   s/step and by the most that a matrix product or a large convolution reached in this run: {peaks}.
   All positions count, though ours looks at the first heads of a large compact picture by quarters in bfloat16.
 plain: the same network and size as Keras' and TensorFlow's tutorials write it, float32, one scale; ratio: plain / ours.
-  Ours mirrors the picture beyond its border and keeps an average of its pictures; the plain one does neither.
+  Ours sees {margin} pixels more on each side and keeps an average of its pictures; the plain one does neither.
 torch: the same in eager PyTorch, in the row's precision; ratio: torch / ours.{absent}
 {weights}"""
 
@@ -242,6 +242,7 @@ def table_row(cells: Sequence[str]) -> str:
 
 def legend(rows: Sequence[Row], peaks: dict[str, float], turns: int, *, torch: bool) -> str:
     """What the columns mean, and what was not measured."""
+    from nst.settings import Settings
 
     written = ", ".join(f"{precision} {peak / 1e12:.2f} TFLOP/s" for precision, peak in peaks.items() if peak)
     absent = "" if torch else "  Not measured: PyTorch is not installed, or the run was to be quick."
@@ -249,4 +250,5 @@ def legend(rows: Sequence[Row], peaks: dict[str, float], turns: int, *, torch: b
     if any(row.weights == "random" for row in rows):
         kinds.append("(ImageNet's are not on this machine; random ones of the same shape take as long.)")
     kinds += [f"{row.network} {row.precision} {row.size}: {row.error}" for row in rows if row.error]
-    return LEGEND.format(turns=turns, peaks=written, absent=absent, weights="\n".join(kinds))
+    margin = Settings().padding
+    return LEGEND.format(turns=turns, peaks=written, margin=margin, absent=absent, weights="\n".join(kinds))

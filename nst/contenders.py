@@ -28,26 +28,31 @@ def step_flops(
     style_layers: Collection[str],
     height: int,
     width: int,
+    margin: int = 0,
 ) -> int:
     """Floating-point operations of one step's products: forward, and the gradient to the image, which costs the same.
 
     A multiply-add counts as two.  Counted are the convolutions and the C×C products of the statistics; whatever else a
-    program does (a mirrored border, pooling, a second pass) is its own affair and does not count.
+    program does (padding, pooling, a second pass) is its own affair and does not count.
 
     Args:
         shapes: of the kernels, "block1_conv1_kernel" -> (3, 3, in, out), and of the heads.
         content_layers, style_layers: what the losses look at.
         height, width: of the image, in pixels.
+        margin: pixels by which it is mirrored outward before the network; heads and statistics do without.
     """
     wanted = {*content_layers, *style_layers}
     forward = 0
+    rows, columns = height + 2 * margin, width + 2 * margin
     for layer in down_to(shapes, wanted):
         stride = 2 ** (int(layer[5]) - 1)
-        positions = -(-height // stride) * -(-width // stride)
+        if layer.endswith("conv1") and stride > 1:
+            rows, columns = -(-rows // 2), -(-columns // 2)
         kernel = shapes[f"{layer}_kernel"]
-        forward += 2 * positions * math.prod(kernel)
+        forward += 2 * rows * columns * math.prod(kernel)
         if layer not in wanted:
             continue
+        positions = -(-height // stride) * -(-width // stride)
         head = shapes.get(f"{layer}_head_kernel", ())
         forward += 2 * positions * math.prod(head) if head else 0
         forward += 2 * positions * (head or kernel)[-1] ** 2 if layer in style_layers else 0
@@ -96,7 +101,7 @@ class Ours:
         self._frames, self._steps = transfer.stylize(content, [style], settings), 0
         shapes = {name: array.shape for name, array in weights.parameters.items()}
         layers = settings.content_layers, settings.style_layers
-        self.facts = {"weights": kind, "flops": step_flops(shapes, *layers, size, size)}
+        self.facts = {"weights": kind, "flops": step_flops(shapes, *layers, size, size, settings.padding)}
 
     def turn(self) -> float:
         """Seconds a step."""

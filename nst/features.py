@@ -49,7 +49,7 @@ class Network:
         self,
         image: tf.Tensor,
         layers: Collection[str],
-        mirror: bool = False,
+        margin: int = 0,
         thinned: Collection[str] = (),
         phase: int | tf.Tensor = 0,
     ) -> Features:
@@ -58,38 +58,30 @@ class Network:
         Args:
             image: float32 (B, H, W, 3) RGB in [0, 1].
             layers: names among `self.layers`; nothing after the deepest of them is computed.
-            mirror: whether the picture goes on beyond its border as its mirror image, and not as the zeros that VGG-19
-                was trained with: those would count as style and paint bands along the border.
+            margin: the picture is continued by its mirror image this many pixels on each side and the activations there
+                are cut away again: zeros outside the picture would count as style and paint bands along its border.
             thinned: those of the layers that give every other row and column only, if they are seen through a head.
             phase: which of the four ways to take every other; int32, and four in a row take every position once.
 
         Returns:
-            for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.  With the mirror
-            image, layers of blocks 1 and 2 come with up to three rows and columns of it: to cut them off would take
-            longer than to look at them.
+            for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
-        # Rows and columns of the mirror image on each side, and those of them that no zeros have reached.
-        around = good = 2 if mirror else 0
-        x = self._normalized(_continued(image, 0, around, 2 if mirror else STRIDE))
+        x = self._normalized(_placed(image, _mirrored(height, margin), _mirrored(width, margin)))
         features: Features = {}
+        spoiled = 0  # rows and columns on each side that the convolutions' zeros, which are VGG-19's, have reached
         for layer in self.layers:
-            block = int(layer[5])
-            stride = 2 ** (block - 1)
-            if layer.endswith("conv1") and block > 1:
-                x, around, good = self._pool(x), around // 2, good // 2
-            if mirror and not good:
-                margin = 2 if block == 2 else STRIDE // stride
-                x, around, good = _continued(x, around, margin, margin), margin, margin
-            # oneDNN takes wide layers half as long again if they get smaller: there zeros come in from the border.
-            shrinks = mirror and block <= 2
+            stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
+            if layer.endswith("conv1") and stride > 1:
+                x, spoiled = self._pool(x), (spoiled + 1) // 2
+            if margin and spoiled >= margin // stride:
+                x, spoiled = _renewed(x, spoiled), 0
             kernel, bias = self._weights(layer)
-            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID" if shrinks else "SAME"), bias))
-            around, good = around - shrinks, good - 1
+            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
+            spoiled += 1
             if layer in layers:
                 size = -(-height // stride), -(-width // stride)
-                inside = x if shrinks else _cut(x, around, size)
-                features[layer] = self._seen(inside, layer, phase if shrinks and layer in thinned else None)
+                features[layer] = self._seen(x, layer, margin // stride, size, phase if layer in thinned else None)
                 if len(features) == len(layers):
                     break
         return features
@@ -103,12 +95,12 @@ class Network:
         rest = tf.cast(x - tf.cast(rounded, tf.float32), self.precision)
         return tf.concat([rounded, tf.stop_gradient(rest)], axis=-1)  # the gradient of one is the gradient
 
-    def _seen(self, x: tf.Tensor, layer: str, phase: int | tf.Tensor | None) -> tf.Tensor:
-        """A layer through its head, if it has one; of a phase, a quarter of its positions."""
+    def _seen(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
+        """A layer without its margin, (rows, columns) of `size`, through its head if it has one."""
         if f"{layer}_head_kernel" not in self._parameters:
-            return x
+            return _cut(x, margin, size)
         kernel, bias = self._weights(f"{layer}_head")
-        x = x if phase is None else _a_quarter(x, phase)
+        x = _cut(x, margin, size) if phase is None else _a_quarter(x, margin, size, phase)
         return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias))
 
     def _weights(self, convolution: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -173,25 +165,26 @@ def _vgg19_weights(settings: Settings) -> Weights:
     return weights.read(settings.weights) if settings.weights else weights.imagenet()
 
 
-def _continued(x: tf.Tensor, cut: int, margin: int, window: int) -> tf.Tensor:
-    """(B, H, W, C) without its outermost `cut` rows and columns, continued by the mirror image of what is left.
+def _mirrored(side: tf.Tensor, margin: int) -> tf.Tensor:
+    """Indices 0 … side − 1, continued by their mirror image at least `margin` places on each side.
 
-    That is `margin` places on each side, and after the last there may be some more, so that `window` divides their
-    number and no pooling meets half a window.
+    After the last there may be some more places: STRIDE divides their number, so that no pooling meets half a window,
+    and within a margin, even if pooling rounds it up, there is as much again for `_renewed`.
     """
+    whole = -(-tf.maximum(side + 2 * margin, 3 * (margin + STRIDE)) // STRIDE) * STRIDE
+    position = tf.range(-margin, whole - margin)
+    period = tf.maximum(2 * (side - 1), 1)
+    phase = position % period
+    return tf.minimum(phase, period - phase)
+
+
+def _placed(x: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """(B, H, W, C) -> (B, rows, columns, C), taken from these places."""
     batch, height, width, channels = x.shape[0], *tf.unstack(tf.shape(x)[1:3]), x.shape[-1]
-    rows, columns = (cut + _mirrored(side - 2 * cut, margin, window) for side in (height, width))
     pictures = tf.range(batch)[:, tf.newaxis, tf.newaxis] * height
     # From a list of positions and not along two axes: on the CPU that takes TensorFlow a fraction of the time.
-    return tf.gather(tf.reshape(x, (-1, channels)), (pictures + rows[:, tf.newaxis]) * width + columns)
-
-
-def _mirrored(side: tf.Tensor, margin: int, window: int) -> tf.Tensor:
-    """Indices 0 … side − 1, continued by their mirror image as `_continued` says."""
-    whole = -(-(side + 2 * margin) // window) * window
-    position = tf.range(-margin, whole - margin)
-    phase = position % (2 * side)
-    return tf.minimum(phase, 2 * side - 1 - phase)
+    places = (pictures + rows[:, tf.newaxis]) * width + columns
+    return tf.gather(tf.reshape(x, (-1, channels)), places)
 
 
 def _cut(x: tf.Tensor, margin: int, size: tuple) -> tf.Tensor:
@@ -200,14 +193,18 @@ def _cut(x: tf.Tensor, margin: int, size: tuple) -> tf.Tensor:
     return tf.slice(x, (0, margin, margin, 0), (x.shape[0], *size, x.shape[-1]))
 
 
-def _a_quarter(x: tf.Tensor, phase: int | tf.Tensor) -> tf.Tensor:
-    """(B, H, W, C) -> (B, H/2, W/2, C): every other row and column; H and W are even."""
-    batch, rows, columns, channels = x.shape[0], *tf.unstack(tf.shape(x)[1:3] // 2), x.shape[-1]
+def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -> tf.Tensor:
+    """Every other row and column of those without the margin; the height and width of x are even."""
+    (rows, columns), batch, channels = size, x.shape[0], x.shape[-1]
     # The first two phases and the last two between them see all rows and all columns.
     down, across = tf.unstack(tf.gather([(0, 0), (1, 1), (0, 1), (1, 0)], phase))
+    down, across = tf.minimum(down, rows - 1), tf.minimum(across, columns - 1)
+    top, left = margin + down, margin + across
     # In this shape a slice does what a strided one takes ten times as long for, with its gradient.
-    pairs = tf.reshape(x, (batch, rows, 2, columns, 2, channels))
-    return tf.squeeze(tf.slice(pairs, (0, 0, down, 0, across, 0), (batch, rows, 1, columns, 1, channels)), (2, 4))
+    pairs = tf.reshape(x, (batch, tf.shape(x)[1] // 2, 2, tf.shape(x)[2] // 2, 2, channels))
+    start = 0, top // 2, top % 2, left // 2, left % 2, 0
+    count = batch, (rows - down + 1) // 2, 1, (columns - across + 1) // 2, 1, channels
+    return tf.squeeze(tf.slice(pairs, start, count), (2, 4))
 
 
 def _max_pooled(x: tf.Tensor) -> tf.Tensor:
@@ -226,3 +223,23 @@ def _average_pooled(x: tf.Tensor) -> Any:
         return tf.reshape(tf.tile(quarters, (1, 1, 2, 1, 2, 1)), (batch, 2 * height, 2 * width, channels))
 
     return tf.nn.avg_pool2d(x, ksize=2, strides=2, padding="VALID"), gradient
+
+
+def _renewed(x: tf.Tensor, spoiled: int) -> tf.Tensor:
+    """(B, H, W, C) with its outermost `spoiled` rows and columns replaced by the mirror image of those within."""
+
+    def places(side: tf.Tensor) -> tf.Tensor:
+        place = tf.range(side)
+        return tf.minimum(tf.maximum(place, 2 * spoiled - 1 - place), 2 * (side - spoiled) - 1 - place)
+
+    @tf.custom_gradient
+    def renewed(x: tf.Tensor) -> Any:
+        def gradient(by_y: tf.Tensor) -> tf.Tensor:
+            around = (0, 0), (spoiled, spoiled), (spoiled, spoiled), (0, 0)
+            return tf.pad(tf.raw_ops.MirrorPadGrad(input=by_y, paddings=around, mode="SYMMETRIC"), around)
+
+        height, width = tf.unstack(tf.shape(x)[1:3])
+        # Not tf.pad(…, "SYMMETRIC"): on the CPU that takes TensorFlow several times as long.
+        return _placed(x, places(height), places(width)), gradient
+
+    return renewed(x)

@@ -13,7 +13,6 @@ from nst.settings import Settings
 if TYPE_CHECKING:
     from nst.features import Network
 
-MARGIN = 16  # pixels of mirror image that the deeper layers see on each side
 SHARE = 0.85  # of the memory that is free: the estimate may be wrong, and others want some too
 SMALLEST, SIZE_STEP = 128, 32  # pixels: sizes that one too large is lowered to
 COMPILED = 60 << 20  # bytes that the compiled step and the libraries' scratch take at any size
@@ -37,8 +36,7 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
         paintings: the shapes of the paintings, before they are shrunk.
         settings: padding, style scale and layers count.
     """
-    side = round(max(shape) * settings.style_scale)
-    margin = 2 * MARGIN if settings.padding == "mirror" else 0
+    margin, side = 2 * settings.padding, round(max(shape) * settings.style_scale)
     bytes_each = 4 if network.precision == "float32" else 2
     strides = {layer: 4 ** (int(layer[5]) - 1) for layer in network.filters}  # positions of the image for one of these
     deepest = max((layer for layer in strides if layer in _looked_at(settings)), default="")

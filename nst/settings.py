@@ -70,9 +70,7 @@ class Settings:
     )
     learning_rate: float = _knob(0.02, "Adam's step, L-BFGS's longest, in units of the [0, 1] image", 1e-5, 1)
     averaging: float = _knob(0.97, "decay of the running average of iterates that is shown; 0: the last one", 0, 0.9999)
-    padding: str = _knob(
-        "mirror", "what the network sees beyond the border; zeros, as VGG-19 has them", choices=("mirror", "zeros")
-    )
+    padding: int = _knob(16, "pixels by which the picture is mirrored outward before the network", 0, 256)
     frames_per_second: float = _knob(4.0, "at most this many intermediate pictures a second", 0.01, 60)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,5 @@
 """The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
 
-import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -67,8 +66,7 @@ class StyleTransfer:
 
     def __init__(self, network: Network):
         self.network = network
-        xla = os.environ.get("NST_XLA", "0") not in ("", "0") or None
-        self._compiled_step = tf.function(self._losses_and_gradient, reduce_retracing=True, jit_compile=xla)
+        self._compiled_step = tf.function(self._losses_and_gradient, reduce_retracing=True)
         self._paces: dict[int, float] = {}  # of the latest run: they tell how long the next one will take
 
     def stylize(
@@ -147,17 +145,15 @@ class StyleTransfer:
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """The losses of an image of the photo's size, and their gradient."""
-        mirror = settings.padding == "mirror"
-        seen = self.network(tf.constant(photo), set(settings.content_layers), mirror)
-        content = {
-            layer: (tf.cast(x, tf.float32), content_spread(x, settings.normalization)) for layer, x in seen.items()
-        }
+        margin = settings.padding
+        seen = self.network(tf.constant(photo), set(settings.content_layers), margin)
+        content = {layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()}
         targets = Targets(content, style)
         weights = _loss_weights(settings)
         kinds = settings.style_statistics, settings.normalization
         thins = self.network.precision == "bfloat16" and photo.shape[1] * photo.shape[2] > MANY
 
-        fixed = targets, weights, *kinds, mirror
+        fixed = targets, weights, *kinds, margin
         # Compiled for every size at once: by itself TensorFlow would do so only when it meets the second.
         step = tf.constant(0) if thins else None
         general = tf.nest.map_structure(_of_any_size, (tf.constant(photo), *fixed, step))
@@ -176,11 +172,10 @@ class StyleTransfer:
             raise ValueError(f"style_blend: {settings.style_blend} should have {wanted}")
         shares = [part / sum(blend) for part in blend]
         collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
-        mirror = settings.padding == "mirror"
         for style in styles:
             longest = min(round(side * settings.style_scale), max(style.shape[1:3]))  # a style is never enlarged
             shrunk = _scaled(style, longest)
-            for layer, features in self.network(tf.constant(shrunk), set(collected), mirror).items():
+            for layer, features in self.network(tf.constant(shrunk), set(collected), settings.padding).items():
                 collected[layer].append(style_statistics(features, settings.style_statistics))
         return {
             layer: tuple(tf.add_n([share * part for share, part in zip(shares, parts)]) for parts in zip(*statistics))
@@ -194,7 +189,7 @@ class StyleTransfer:
         weights: LossWeights,
         statistics: str,
         normalization: str,
-        mirror: bool,
+        margin: int,
         step: tf.Tensor | None,
     ) -> tuple[Losses, tf.Tensor]:
         """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3).
@@ -208,7 +203,7 @@ class StyleTransfer:
             thinned, phase = THINNED - set(targets.content), tf.math.floormod(step, 4)
         with tf.GradientTape() as tape:
             tape.watch(image)
-            features = self.network(image, {*targets.content, *targets.style}, mirror, thinned, phase)
+            features = self.network(image, {*targets.content, *targets.style}, margin, thinned, phase)
             content = sum(
                 weights.content_layers[layer] * content_loss(features[layer], *target)
                 for layer, target in targets.content.items()
@@ -299,7 +294,7 @@ def _scales(
 def _clock(
     scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None, paces: dict[int, float]
 ) -> Clock:
-    margin = 2 * preflight.MARGIN if settings.padding == "mirror" else 0
+    margin = 2 * settings.padding
     work = [((height + margin) * (width + margin), steps) for (height, width), steps in scales]
     before = (resume.step, resume.elapsed, resume.paces) if resume else (0, 0.0, paces)
     return Clock(work, 1 / settings.frames_per_second, *before)

@@ -55,9 +55,10 @@ def test_flops_of_a_network_counted_by_hand():
     assert contenders.step_flops(SHAPES, CONTENT, STYLE, 10, 6) == 2 * 2 * (convolutions + statistics)
 
 
-def test_flops_down_to_the_deepest_layer_only():
-    forward = 2 * (60 * 27 * 4 + 60 * 4 * 4)
-    assert contenders.step_flops(SHAPES, (), ("block1_conv1",), 10, 6) == 2 * forward
+def test_flops_with_a_margin_and_down_to_the_deepest_layer_only():
+    # The margin of 1 makes 12 x 8 of 10 x 6, for the convolutions but not for the statistics.
+    forward = 2 * (96 * 27 * 4 + 60 * 4 * 4)
+    assert contenders.step_flops(SHAPES, (), ("block1_conv1",), 10, 6, 1) == 2 * forward
 
 
 def test_flops_of_vgg19():
@@ -72,7 +73,7 @@ def test_flops_of_vgg19():
 
 def our_losses(content: np.ndarray, style: np.ndarray, image: np.ndarray) -> dict[str, float]:
     settings = Settings(
-        size=64, min_scale=64, steps=(1,), padding="zeros", style_statistics="gram", normalization="paper",
+        size=64, min_scale=64, steps=(1,), padding=0, style_statistics="gram", normalization="paper",
         content_weight=WEIGHTS[0], style_weight=WEIGHTS[1], total_variation_weight=WEIGHTS[2],
         content_layers=CONTENT, style_layers=STYLE,
     )  # fmt: skip

@@ -81,7 +81,7 @@ def test_equations_1_4_5_and_7_in_a_run():
     content, style = toy.picture(64, 48), toy.picture(64, 64, seed=1)
     alpha, beta, shares = 1e-3, 5.0, {"block1_conv1": 0.25, "block1_conv2": 0.75}
     settings = Settings(
-        **{"size": 64, "min_scale": 64, "steps": (1,), "padding": "zeros", "init": "style"},
+        **{"size": 64, "min_scale": 64, "steps": (1,), "padding": 0, "init": "style"},
         **{"content_layers": {"block1_conv2": 1.0}, "style_layers": shares},
         **{"style_statistics": "gram", "normalization": "paper"},
         **{"content_weight": alpha, "style_weight": beta, "total_variation_weight": 0.0},

@@ -374,16 +374,6 @@ def test_going_on_compiles_nothing_anew():
     assert transfer._compiled_step.experimental_get_tracing_count() <= 2
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.2)])
-def test_xla_agrees(monkeypatch, precision, tolerance):
-    monkeypatch.setattr("nst.transfer.MANY", 0)  # every step looks at a quarter of some layers
-    total, gradient = step_on("/CPU:0", precision)
-    monkeypatch.setenv("NST_XLA", "1")
-    by_xla, theirs = step_on("/CPU:0", precision)
-    assert by_xla == pytest.approx(total, rel=tolerance / 10)
-    assert 0 < np.linalg.norm(theirs - gradient) < tolerance * np.linalg.norm(gradient)
-
-
 @pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="There is no GPU.")
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.05), ("bfloat16", 0.2)])
 def test_a_gpu_agrees_with_the_cpu(precision, tolerance):
@@ -400,5 +390,5 @@ def step_on(device, precision):
         transfer = StyleTransfer(load_network(settings))
         targets = transfer._style_targets([toy.picture(128, 96, seed=1)], 128, settings)
         objective = transfer._objective(toy.picture(96, 128), targets, settings)
-        losses, gradient = objective(tf.constant(toy.picture(96, 128, seed=2)), tf.constant(1))
+        losses, gradient = objective(tf.constant(toy.picture(96, 128, seed=2)))
     return float(losses["total"]), gradient.numpy()

@@ -28,7 +28,7 @@ ops: Any = keras.ops  # declared with the types of every backend at once
 TAPPED = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block4_conv2", "block5_conv1")
 LAYERS = tuple(weights.CONVOLUTIONS)[: tuple(weights.CONVOLUTIONS).index(TAPPED[-1]) + 1]
 HELD_OUT = {"photos": 24, "paintings": 8, "half_painted": 8}  # the first of each folder, by name, are never trained on
-MARGIN = 16  # pixels around each crop that the networks see and the loss does not
+MARGIN = 16  # pixels around each crop that the networks see and the loss does not, as when painting
 FORMAT = 2  # of the file: 1 had no provenance
 
 
@@ -341,7 +341,7 @@ class Student(keras.Model):
 
 
 def _renewed(x: Any, spoiled: int) -> Any:
-    """(B, H, W, C), what zeros have reached replaced by the mirror image of the rest."""
+    """(B, H, W, C), what zeros have reached replaced by the mirror image of the rest, as `nst.features` does."""
     batch, height, width, channels = ops.shape(x)
     size = batch, height - 2 * spoiled, width - 2 * spoiled, channels
     around = spoiled, spoiled
