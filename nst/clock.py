@@ -36,6 +36,7 @@ class Clock:
         self._done = 0  # steps at this scale
         self._interval = interval
         self._first_step = self._next_frame = time.monotonic()
+        self._in_time = False  # whether the latest step was done when the next frame should be shown
         self._began = self._first_step - elapsed
 
     def tick(self) -> None:
@@ -52,6 +53,7 @@ class Clock:
         elif pixels in self.paces or not self.paces or self._done > ENOUGH:
             self.paces.pop(pixels, None)  # the latest is to be the last
             self.paces[pixels] = (now - self._first_step) / (self._done - 1)
+        self._in_time = bool(self.paces) and now >= self._next_frame
 
     def end_scale(self) -> None:
         """The rest of this scale's steps is left out."""
@@ -80,8 +82,8 @@ class Clock:
 
     @property
     def frame_is_due(self) -> bool:
-        """Whether it is time to show a frame: the last one always, the others once the time left can be told."""
-        return self.step == self.steps or (bool(self.paces) and time.monotonic() >= self._next_frame)
+        """Whether to show the latest step: the last one always, the others once the time left can be told."""
+        return self.step == self.steps or self._in_time
 
     def frame_is_shown(self) -> None:
         """The next frame is due an interval from now."""

@@ -28,7 +28,7 @@ def step_flops(
     style_layers: Collection[str],
     height: int,
     width: int,
-    margin: int = 0,
+    margins: tuple[int, int] = (0, 0),
 ) -> int:
     """Floating-point operations of one step's products: forward, and the gradient to the image, which costs the same.
 
@@ -39,15 +39,15 @@ def step_flops(
         shapes: of the kernels, "block1_conv1_kernel" -> (3, 3, in, out), and of the heads.
         content_layers, style_layers: what the losses look at.
         height, width: of the image, in pixels.
-        margin: pixels by which it is mirrored outward before the network; heads and statistics do without.
+        margins: pixels by which it is mirrored outward for blocks 1 and 2 and from block 3 on; heads and statistics do
+            without.
     """
     wanted = {*content_layers, *style_layers}
     forward = 0
-    rows, columns = height + 2 * margin, width + 2 * margin
     for layer in down_to(shapes, wanted):
         stride = 2 ** (int(layer[5]) - 1)
-        if layer.endswith("conv1") and stride > 1:
-            rows, columns = -(-rows // 2), -(-columns // 2)
+        margin = margins[stride >= 4]
+        rows, columns = -(-(height + 2 * margin) // stride), -(-(width + 2 * margin) // stride)
         kernel = shapes[f"{layer}_kernel"]
         forward += 2 * rows * columns * math.prod(kernel)
         if layer not in wanted:
@@ -91,7 +91,7 @@ class Ours:
     """Steps of `StyleTransfer` with the default settings, at one scale, as a run takes them."""
 
     def __init__(self, network: str, precision: str, size: int):
-        from nst.features import Network
+        from nst.features import Network, margins
         from nst.transfer import StyleTransfer
 
         weights, kind = find_weights(network)
@@ -101,7 +101,7 @@ class Ours:
         self._frames, self._steps = transfer.stylize(content, [style], settings), 0
         shapes = {name: array.shape for name, array in weights.parameters.items()}
         layers = settings.content_layers, settings.style_layers
-        self.facts = {"weights": kind, "flops": step_flops(shapes, *layers, size, size, settings.padding)}
+        self.facts = {"weights": kind, "flops": step_flops(shapes, *layers, size, size, margins(settings.padding))}
 
     def turn(self) -> float:
         """Seconds a step."""

@@ -14,6 +14,7 @@ from nst.weights import CONVOLUTIONS, Weights, WeightsError
 
 Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
 STRIDE = 16  # pixels of the picture for one position of block 5
+NARROW = 8  # pixels of margin that are enough for the convolutions of blocks 1 and 2
 
 
 class Network:
@@ -58,30 +59,34 @@ class Network:
         Args:
             image: float32 (B, H, W, 3) RGB in [0, 1].
             layers: names among `self.layers`; nothing after the deepest of them is computed.
-            margin: the picture is continued by its mirror image this many pixels on each side and the activations there
-                are cut away again: zeros outside the picture would count as style and paint bands along its border.
-            thinned: those of the layers that give every other row and column only, if they are seen through a head.
+            margin: the picture is continued by its mirror image this many pixels on each side (`margins`) and the
+                activations there are cut away again: zeros outside the picture would count as style and paint bands
+                along its border.
+            thinned: those of the layers that give every other row and column only.
             phase: which of the four ways to take every other; int32, and four in a row take every position once.
 
         Returns:
             for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
-        x = self._normalized(_placed(image, _mirrored(height, margin), _mirrored(width, margin)))
+        around, margin = margins(margin)
+        x = self._normalized(_placed(image, _mirrored(height, around, margin), _mirrored(width, around, margin)))
         features: Features = {}
         spoiled = 0  # rows and columns on each side that the convolutions' zeros, which are VGG-19's, have reached
         for layer in self.layers:
             stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
             if layer.endswith("conv1") and stride > 1:
                 x, spoiled = self._pool(x), (spoiled + 1) // 2
-            if margin and spoiled >= margin // stride:
+            if layer == "block3_conv1" and around < margin:
+                x, spoiled, around = _renewed(x, spoiled, (margin - around) // stride), 0, margin
+            elif around and spoiled >= around // stride:
                 x, spoiled = _renewed(x, spoiled), 0
             kernel, bias = self._weights(layer)
             x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
             spoiled += 1
             if layer in layers:
                 size = -(-height // stride), -(-width // stride)
-                features[layer] = self._seen(x, layer, margin // stride, size, phase if layer in thinned else None)
+                features[layer] = self._seen(x, layer, around // stride, size, phase if layer in thinned else None)
                 if len(features) == len(layers):
                     break
         return features
@@ -97,10 +102,10 @@ class Network:
 
     def _seen(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
         """A layer without its margin, (rows, columns) of `size`, through its head if it has one."""
-        if f"{layer}_head_kernel" not in self._parameters:
-            return _cut(x, margin, size)
-        kernel, bias = self._weights(f"{layer}_head")
         x = _cut(x, margin, size) if phase is None else _a_quarter(x, margin, size, phase)
+        if f"{layer}_head_kernel" not in self._parameters:
+            return x
+        kernel, bias = self._weights(f"{layer}_head")
         return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias))
 
     def _weights(self, convolution: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -165,13 +170,21 @@ def _vgg19_weights(settings: Settings) -> Weights:
     return weights.read(settings.weights) if settings.weights else weights.imagenet()
 
 
-def _mirrored(side: tf.Tensor, margin: int) -> tf.Tensor:
+def margins(margin: int) -> tuple[int, int]:
+    """Pixels of margin in blocks 1 and 2, where each costs the most, and from block 3 on.
+
+    They differ by a multiple of eight, so that the wider one, too, is whole windows of pooling.
+    """
+    return min(margin, NARROW + margin % 8), margin
+
+
+def _mirrored(side: tf.Tensor, margin: int, widest: int) -> tf.Tensor:
     """Indices 0 … side − 1, continued by their mirror image at least `margin` places on each side.
 
     After the last there may be some more places: STRIDE divides their number, so that no pooling meets half a window,
-    and within a margin, even if pooling rounds it up, there is as much again for `_renewed`.
+    and within a margin, even if pooling rounds it up and it is as wide as the widest, there is as much for `_renewed`.
     """
-    whole = -(-tf.maximum(side + 2 * margin, 3 * (margin + STRIDE)) // STRIDE) * STRIDE
+    whole = -(-tf.maximum(side + 2 * margin, 3 * (widest + STRIDE)) // STRIDE) * STRIDE
     position = tf.range(-margin, whole - margin)
     period = tf.maximum(2 * (side - 1), 1)
     phase = position % period
@@ -225,18 +238,21 @@ def _average_pooled(x: tf.Tensor) -> Any:
     return tf.nn.avg_pool2d(x, ksize=2, strides=2, padding="VALID"), gradient
 
 
-def _renewed(x: tf.Tensor, spoiled: int) -> tf.Tensor:
-    """(B, H, W, C) with its outermost `spoiled` rows and columns replaced by the mirror image of those within."""
+def _renewed(x: tf.Tensor, spoiled: int, more: int = 0) -> tf.Tensor:
+    """(B, H, W, C) with its outermost `spoiled` rows and columns replaced by the mirror image of those within.
+
+    And with so many more on each side, (B, H + 2 more, W + 2 more, C).
+    """
 
     def places(side: tf.Tensor) -> tf.Tensor:
-        place = tf.range(side)
+        place = tf.range(-more, side + more)
         return tf.minimum(tf.maximum(place, 2 * spoiled - 1 - place), 2 * (side - spoiled) - 1 - place)
 
     @tf.custom_gradient
     def renewed(x: tf.Tensor) -> Any:
         def gradient(by_y: tf.Tensor) -> tf.Tensor:
-            around = (0, 0), (spoiled, spoiled), (spoiled, spoiled), (0, 0)
-            return tf.pad(tf.raw_ops.MirrorPadGrad(input=by_y, paddings=around, mode="SYMMETRIC"), around)
+            mirrored, cut = (((0, 0), (side, side), (side, side), (0, 0)) for side in (spoiled + more, spoiled))
+            return tf.pad(tf.raw_ops.MirrorPadGrad(input=by_y, paddings=mirrored, mode="SYMMETRIC"), cut)
 
         height, width = tf.unstack(tf.shape(x)[1:3])
         # Not tf.pad(…, "SYMMETRIC"): on the CPU that takes TensorFlow several times as long.

@@ -71,6 +71,14 @@ def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the
     assert run.remaining == 0
 
 
+def test_whether_a_frame_is_due_is_told_by_when_its_step_was_done(seconds):
+    run = Clock([(1000, 4)], interval=2.5, paces={1000: 1.0})
+    run.frame_is_shown()
+    work(run, seconds, 1)
+    seconds[0] += 100  # perhaps for reading the loss
+    assert not run.frame_is_due
+
+
 def test_it_goes_on_from_what_another_clock_came_to(seconds):
     run = Clock([(1000, 4)], interval=1, step=30, elapsed=12, paces={1000: 5.0})
     work(run, seconds, 1)

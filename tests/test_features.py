@@ -59,7 +59,7 @@ def test_nothing_after_the_deepest_layer_is_computed():
     assert list(network(tf.constant(toy.picture(8, 8)), {"block1_conv1"})) == ["block1_conv1"]
 
 
-@pytest.mark.parametrize("margin", [16, 24, 40, 120])
+@pytest.mark.parametrize("margin", [16, 17, 24, 40, 120])
 @pytest.mark.parametrize("size", [(48, 64), (1, 20)])
 def test_a_flat_picture_has_no_border(size, margin):
     # Zeros outside the picture would make other activations at its edge.
@@ -69,36 +69,63 @@ def test_a_flat_picture_has_no_border(size, margin):
         assert float(tf.reduce_max(spread)) < 1e-3, layer
 
 
+@pytest.mark.parametrize("margin", [16, 48])
+def test_the_margin_leaves_the_middle_as_it_is(margin):
+    network, image = load_network(Settings(network="compact", precision="float32")), tf.constant(toy.picture(208, 224))
+    layers = ("block1_conv2", "block2_conv2", "block3_conv1", "block4_conv2", "block5_conv1")
+    with_margin, without = (network(image, set(layers), pixels) for pixels in (margin, 0))
+    for layer, reached in zip(layers, (2, 3, 3, 5, 5), strict=True):  # by the zeros around the picture
+        middle = slice(None), slice(reached, -reached), slice(reached, -reached)
+        assert with_margin[layer].shape == without[layer].shape
+        np.testing.assert_allclose(with_margin[layer][middle], without[layer][middle], rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(
-    ("side", "margin", "whole"), [(1, 3, 64), (2, 5, 64), (5, 0, 48), (80, 16, 112), (94, 1, 96), (9, 16, 96)]
+    ("margin", "narrow"), [(0, 0), (5, 5), (8, 8), (15, 15), (16, 8), (17, 9), (23, 15), (24, 8), (256, 8)]
 )
-def test_the_margin_is_the_mirror_image_in_whole_windows(side, margin, whole):
+def test_the_first_blocks_see_less_of_the_margin_by_whole_windows(margin, narrow):
+    assert features.margins(margin) == (narrow, margin)
+
+
+@pytest.mark.parametrize(
+    ("side", "margin", "widest", "whole"),
+    [(1, 3, 3, 64), (2, 5, 5, 64), (5, 0, 0, 48), (80, 8, 16, 96), (94, 1, 1, 96), (9, 8, 16, 96), (9, 8, 40, 176)],
+)
+def test_the_margin_is_the_mirror_image_in_whole_windows(side, margin, widest, whole):
     around = margin, whole - side - margin
     expected = np.pad(np.arange(side), around, mode="reflect") if side > 1 else np.zeros(whole)
-    np.testing.assert_array_equal(features._mirrored(tf.constant(side), margin), expected)
+    np.testing.assert_array_equal(features._mirrored(tf.constant(side), margin, widest), expected)
 
 
 @pytest.mark.parametrize(
-    ("side", "spoiled", "expected"),
-    [(8, 2, [3, 2, 2, 3, 4, 5, 5, 4]), (6, 2, [3, 2, 2, 3, 3, 2]), (3, 1, [1, 1, 1]), (3, 0, [0, 1, 2])],
+    ("side", "spoiled", "more", "expected"),
+    [
+        (8, 2, 0, [3, 2, 2, 3, 4, 5, 5, 4]),
+        (6, 2, 0, [3, 2, 2, 3, 3, 2]),
+        (3, 1, 0, [1, 1, 1]),
+        (3, 0, 0, [0, 1, 2]),
+        (6, 1, 2, [3, 2, 1, 1, 2, 3, 4, 4, 3, 2]),
+        (3, 0, 1, [0, 0, 1, 2, 2]),
+    ],
 )
-def test_what_zeros_have_reached_is_mirrored_away(side, spoiled, expected):
+def test_what_zeros_have_reached_is_mirrored_away(side, spoiled, more, expected):
     line = tf.range(side, dtype=tf.float32)
-    down = features._renewed(tf.tile(line[tf.newaxis, :, tf.newaxis, tf.newaxis], (1, 1, side, 1)), spoiled)
+    down = features._renewed(tf.tile(line[tf.newaxis, :, tf.newaxis, tf.newaxis], (1, 1, side, 1)), spoiled, more)
     assert down[0, :, 0, 0].numpy().tolist() == down[0, :, -1, 0].numpy().tolist() == expected
-    across = features._renewed(tf.tile(line[tf.newaxis, tf.newaxis, :, tf.newaxis], (1, side, 1, 1)), spoiled)
+    across = features._renewed(tf.tile(line[tf.newaxis, tf.newaxis, :, tf.newaxis], (1, side, 1, 1)), spoiled, more)
     assert across[0, 0, :, 0].numpy().tolist() == across[0, -1, :, 0].numpy().tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_gradients_of_our_own_are_those_of_tensorflow(dtype):
-    def mirrored(x):
-        around = (0, 0), (2, 2), (2, 2), (0, 0)
-        return tf.pad(x[:, 2:-2, 2:-2], around, "SYMMETRIC")
+    def mirrored(x, more):
+        around = (0, 0), (1 + more, 1 + more), (1 + more, 1 + more), (0, 0)
+        return tf.pad(x[:, 1:-1, 1:-1], around, "SYMMETRIC")
 
     pairs = [
         (features._average_pooled, lambda x: tf.nn.avg_pool2d(x, 2, 2, "VALID")),
-        (lambda x: features._renewed(x, 2), mirrored),
+        (lambda x: features._renewed(x, 1), lambda x: mirrored(x, 0)),
+        (lambda x: features._renewed(x, 1, 2), lambda x: mirrored(x, 2)),
     ]
     random = np.random.default_rng(0)
     x = tf.constant(random.integers(-4, 5, (2, 8, 6, 3)), dtype)
@@ -115,20 +142,16 @@ def test_gradients_of_our_own_are_those_of_tensorflow(dtype):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("parameters", [toy.weights, toy.with_head])
 @pytest.mark.parametrize("size", [(6, 8), (5, 7), (1, 2)])
-def test_four_phases_take_every_position_once(size):
-    network, image = Network("toy", toy.with_head()), tf.constant(toy.picture(*size))
+def test_four_phases_take_every_position_once(size, parameters):
+    network, image = Network("toy", parameters()), tf.constant(toy.picture(*size))
     every = network(image, {"block1_conv1"}, margin=3)["block1_conv1"].numpy()
     taken = np.zeros_like(every)
     for phase, (down, across) in enumerate([(0, 0), (1, 1), (0, 1), (1, 0)]):
         down, across = min(down, size[0] - 1), min(across, size[1] - 1)
         taken[:, down::2, across::2] = network(image, {"block1_conv1"}, 3, {"block1_conv1"}, phase)["block1_conv1"]
     np.testing.assert_allclose(taken, every, rtol=1e-5)
-
-
-def test_layers_without_a_head_are_not_thinned():
-    image = tf.constant(toy.picture(6, 8))
-    assert toy.network()(image, {"block1_conv1"}, 3, {"block1_conv1"}, 1)["block1_conv1"].shape == (1, 6, 8, 4)
 
 
 def test_the_picture_is_not_rounded_to_bfloat16():

@@ -224,6 +224,15 @@ def test_a_loss_is_read_no_more_often_than_the_device_may_run_ahead(monkeypatch,
     assert len(read) == times
 
 
+def test_the_last_loss_of_a_scale_that_ends_early_is_read(transfer, monkeypatch):
+    read = []
+    paint(transfer)  # now the pace is known
+    monkeypatch.setattr("nst.transfer.AHEAD", 1e9)
+    monkeypatch.setattr(np, "isfinite", lambda number: read.append(number) or True)
+    paint(transfer, learning_rate=1e-4, steps=(100, 50), tolerance=0.6, frames_per_second=0.01)
+    assert len(read) == 2
+
+
 def exhausted(*_):
     raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
