@@ -14,7 +14,7 @@ import tensorflow as tf
 from nst.weights import Weights, down_to
 
 Shares = Mapping[str, float]  # layer -> its share in the loss
-LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # ours
+LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # TensorFlow's tutorial's rate, our β
 
 
 def keras_model(weights: Weights, wanted: Shares) -> keras.Model:

@@ -57,7 +57,7 @@ class Settings:
     seed: int = _knob(0, "seed of the noise", 0, 2**31 - 1)
 
     steps: tuple[int, ...] = _knob(
-        (300, 150, 60), "steps at each scale, coarsest first; the last number serves all further scales", 1, 10000
+        (200, 100, 50), "steps at each scale, coarsest first; the last number serves all further scales", 1, 10000
     )
     tolerance: float = _knob(
         0.0, "a scale ends when 20 steps change the picture by less than this on average, in 1/255; 0: never", 0, 255
@@ -68,8 +68,8 @@ class Settings:
     optimizer: str = _knob(
         "adam", "what moves the pixels; both look at the picture once a step", choices=("adam", "lbfgs")
     )
-    learning_rate: float = _knob(0.02, "Adam's step, L-BFGS's longest, in units of the [0, 1] image", 1e-5, 1)
-    averaging: float = _knob(0.97, "decay of the running average of iterates that is shown; 0: the last one", 0, 0.9999)
+    learning_rate: float = _knob(0.04, "Adam's step, L-BFGS's longest, in units of the [0, 1] image", 1e-5, 1)
+    averaging: float = _knob(0.9, "decay of the running average of iterates that is shown; 0: the last one", 0, 0.9999)
     padding: int = _knob(16, "pixels by which the picture is mirrored outward before the network", 0, 256)
     frames_per_second: float = _knob(4.0, "at most this many intermediate pictures a second", 0.01, 60)
 
