@@ -182,9 +182,10 @@ def _mirrored(side: tf.Tensor, margin: int, widest: int) -> tf.Tensor:
     """Indices 0 … side − 1, continued by their mirror image at least `margin` places on each side.
 
     After the last there may be some more places: STRIDE divides their number, so that no pooling meets half a window,
-    and within a margin, even if pooling rounds it up and it is as wide as the widest, there is as much for `_renewed`.
+    and within a margin, even if pooling rounds it up or it becomes the widest, there is as much again for `_renewed`.
     """
-    whole = -(-tf.maximum(side + 2 * margin, 3 * (widest + STRIDE)) // STRIDE) * STRIDE
+    least = max(3 * (margin + STRIDE), widest + 2 * STRIDE)
+    whole = -(-tf.maximum(side + 2 * margin, least) // STRIDE) * STRIDE
     position = tf.range(-margin, whole - margin)
     period = tf.maximum(2 * (side - 1), 1)
     phase = position % period

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Knobs = TypeVar("Knobs")  # a dataclass of settings
 
-VERSION = "0.1.0"  # as in pyproject.toml, which a deployed copy may lack
+VERSION = "0.2.0"  # as in pyproject.toml, which a deployed copy may lack
 
 
 @dataclass(frozen=True)

@@ -329,7 +329,7 @@ def test_a_picture_tells_how_it_was_made_and_how_to_make_it_again(run, tmp_path)
     assert re.fullmatch(r"photo.jpg, 64 x 48 pixels, hash [0-9a-f]{16}", told["content"])
     assert re.search(r"^style:    -it's ä.png, 64 x 51 pixels, .*\nstyle:    the example lion, 64 x", out, re.MULTILINE)
     assert told["picture"] == "64 x 48 pixels, 8 steps"
-    assert told["network"] == "compact in float32, hash 0000000000000000, nst 0.1.0"
+    assert told["network"] == "compact in float32, hash 0000000000000000, nst 0.2.0"
     assert told["settings"] == "size 64; style layers block1_conv1=0.1234567,block2_conv1=2; steps 4; min scale 32"
     assert str(tmp_path) not in out
 
@@ -381,7 +381,7 @@ def test_a_recipe_tells_what_the_command_leaves_out(run, tmp_path):
 
 def test_a_recipe_of_another_version_says_so(run, tmp_path):
     run(*paint())
-    data = (tmp_path / "out.png").read_bytes().replace(b'{"nst": "0.1.0"', b'{"nst": "9.9.9"')
+    data = (tmp_path / "out.png").read_bytes().replace(b'{"nst": "0.2.0"', b'{"nst": "9.9.9"')
     (tmp_path / "other.png").write_bytes(data.replace(b'"pooling"', b'"poolinq"'))
     code, out, err = run("recipe", "other.png", engine="real")
     assert (code, len(out.splitlines())) == (0, 6)

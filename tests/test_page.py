@@ -267,7 +267,7 @@ def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
 
 def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
     path = tmp_path / "torn.png"
-    images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.1.0", "content": "<b>"}'})
+    images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.2.0", "content": "<b>"}'})
     assert "The recipe in this picture is damaged" in setup(arrivals.look_into(str(path), None)).note
 
 

@@ -93,10 +93,10 @@ def test_other_programs_can_read_the_texts(tmp_path):
             exif = image.getexif()
             if suffix == ".png":
                 seen = image.info["Software"], image.info["Description"], image.info["nst"]
-                assert seen == ("nst 0.1.0", words, made().text)
+                assert seen == ("nst 0.2.0", words, made().text)
                 continue
         seen = exif[ExifTags.Base.Software], exif[ExifTags.Base.ImageDescription]
-        assert seen == ("nst 0.1.0", words)
+        assert seen == ("nst 0.2.0", words)
         comments = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
         assert comments[ExifTags.Base.UserComment] == b"ASCII\0\0\0" + made().text.encode()
 
@@ -243,14 +243,14 @@ def test_settings_that_go_only_together():
 def test_another_version_is_named_and_what_it_adds_elsewhere_is_left():
     told = recipe.parse(changed(nst="7.0", mood="blue"))
     assert (told.version, told.settings) == ("7.0", SETTINGS)
-    assert told.notes == ("Painted by version 7.0 of this program; version 0.1.0 may paint it differently.",)
+    assert told.notes == ("Painted by version 7.0 of this program; version 0.2.0 may paint it differently.",)
     assert recipe.parse(told.text) == told
 
 
 # --- Hostile files ----------------------------------------------------------------------------------------------------
 
 DAMAGED = {
-    "nothing else": '{"nst": "0.1.0"}',
+    "nothing else": '{"nst": "0.2.0"}',
     "cut": made().text[:-20],
     "no JSON": '{"nst": }',
     "nested": '{"nst": ' + "[" * 29000,

@@ -7,7 +7,9 @@ from nst.settings import Settings
 from nst.weights import Weights
 
 LAYERS = {"content_layers": {"block1_conv2": 1.0}, "style_layers": {"block1_conv1": 1.0, "block1_conv2": 1.0}}
-SETTINGS = Settings(size=64, min_scale=32, steps=(6, 4), padding=4, frames_per_second=60, **LAYERS)
+SETTINGS = Settings(
+    size=64, min_scale=32, steps=(6, 4), learning_rate=0.02, averaging=0.97, padding=4, frames_per_second=60, **LAYERS
+)
 
 
 def weights() -> Weights:

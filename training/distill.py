@@ -264,8 +264,8 @@ class Student(keras.Model):
         for layer in LAYERS:
             if layer.endswith("conv1") and stride(layer) > 1:
                 x, spoiled = self._pool(x, 2, 2), (spoiled + 1) // 2
-            if spoiled >= MARGIN // stride(layer):
-                x, spoiled = _renewed(x, spoiled), 0
+            if layer == "block3_conv1" or spoiled >= MARGIN // stride(layer):  # when `nst.features` does
+                x, spoiled = _renewed(x, MARGIN // stride(layer)), 0
             x, spoiled = self._trunk[layer](x), spoiled + 1
             if layer in TAPPED:
                 seen[layer] = self._heads[layer](_inside(x, layer, training))
@@ -340,12 +340,12 @@ class Student(keras.Model):
         return {layer.name: layer for layer in (*self._trunk.values(), *self._heads.values())}
 
 
-def _renewed(x: Any, spoiled: int) -> Any:
-    """(B, H, W, C), what zeros have reached replaced by the mirror image of the rest, as `nst.features` does."""
+def _renewed(x: Any, margin: int) -> Any:
+    """(B, H, W, C), its margin, which zeros have reached, replaced by the mirror image of the rest."""
     batch, height, width, channels = ops.shape(x)
-    size = batch, height - 2 * spoiled, width - 2 * spoiled, channels
-    around = spoiled, spoiled
-    return ops.pad(ops.slice(x, (0, spoiled, spoiled, 0), size), ((0, 0), around, around, (0, 0)), "symmetric")
+    size = batch, height - 2 * margin, width - 2 * margin, channels
+    around = margin, margin
+    return ops.pad(ops.slice(x, (0, margin, margin, 0), size), ((0, 0), around, around, (0, 0)), "symmetric")
 
 
 def _inside(x: Any, layer: str, training: bool) -> Any:
