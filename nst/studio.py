@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 KEPT = 12  # visitors whose pictures can be gone on with: each takes up to 60 MB
 MORE_STEPS = 100  # that a finished picture gets to go on
-FOLLOWING_STEPS = 80  # that a picture has left, at least, when it follows a pulled strength
+FOLLOWING_STEPS = 60  # that a picture has left, at least, when it follows a pulled strength
 CROWD_SIZE = 16  # visitors in line, at most
 WARMING = (64, 64), (384, 288)  # height, width: large pictures have a step of their own
 NOT_LOADED = "The network is not loaded yet."  # what `Studio.unready` says, one after the other
@@ -145,7 +145,7 @@ class Run:
             steered, resume = settings != self.settings, self.frame.checkpoint
             wanted = max(at_least, FOLLOWING_STEPS if steered else 0)
             more_steps = max(0, wanted - (self.frame.steps - self.frame.step))
-            if steered and resume:  # what the optimizer remembers is of another loss: it would cost 60 steps more
+            if steered and resume:  # what the optimizer remembers is of another loss, and would cost steps
                 resume = resume.forgetful()
         *before, last = (steps for _, steps in settings.scales())
         # The recipe is to tell the truth, also of the picture there is, if this one is refused.
