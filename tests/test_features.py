@@ -118,14 +118,14 @@ def test_what_zeros_have_reached_is_mirrored_away(side, spoiled, more, expected)
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_gradients_of_our_own_are_those_of_tensorflow(dtype):
-    def mirrored(x, more):
-        around = (0, 0), (1 + more, 1 + more), (1 + more, 1 + more), (0, 0)
-        return tf.pad(x[:, 1:-1, 1:-1], around, "SYMMETRIC")
+    def mirrored(x, spoiled, more=0):
+        side, within = (spoiled + more, spoiled + more), slice(spoiled, -spoiled)
+        return tf.pad(x[:, within, within], ((0, 0), side, side, (0, 0)), "SYMMETRIC")
 
     pairs = [
         (features._average_pooled, lambda x: tf.nn.avg_pool2d(x, 2, 2, "VALID")),
-        (lambda x: features._renewed(x, 1), lambda x: mirrored(x, 0)),
-        (lambda x: features._renewed(x, 1, 2), lambda x: mirrored(x, 2)),
+        (lambda x: features._renewed(x, 2), lambda x: mirrored(x, 2)),
+        (lambda x: features._renewed(x, 1, 2), lambda x: mirrored(x, 1, 2)),
     ]
     random = np.random.default_rng(0)
     x = tf.constant(random.integers(-4, 5, (2, 8, 6, 3)), dtype)

@@ -129,7 +129,9 @@ def test_vgg19_from_a_file_paints(model, tmp_path):
     # Random weights make no pretty picture, but the loss must fall.
     model.save_weights(tmp_path / "random.weights.h5")
     file = str(tmp_path / "random.weights.h5")
-    settings = Settings(weights=file, size=64, steps=(8,), min_scale=64, learning_rate=0.02, padding=8)
+    settings = Settings(
+        weights=file, size=64, steps=(8,), min_scale=64, learning_rate=0.02, frames_per_second=60, padding=8
+    )
     network = load_network(settings)
     assert network.name == "vgg19" and "random.weights.h5" in network.reason
     transfer = StyleTransfer(network)

@@ -31,6 +31,8 @@ def half_painted(photos: list[Path], paintings: list[Path], size: int, seed: int
             strength=float(random.uniform(30, 75)),
             init=str(random.choice(["content", "content", "noise", "mix"])),
             seed=number,
+            learning_rate=0.02,  # this and the next as when the network in the package was trained
+            averaging=0.97,
             frames_per_second=60,
         )
         frames = [frame.image for frame in transfer.stylize(content, [style], settings) if frame.scale == size]
