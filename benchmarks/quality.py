@@ -109,9 +109,10 @@ def compare_on(settings: Settings, options: argparse.Namespace) -> None:
     exact = StyleTransfer(load_network(replace(settings, precision="float32")))
     photo = images.resize(content, *images.fit(*content.shape[1:3], settings.size))
     objective = exact._objective(photo, exact._style_targets([style], settings.size, settings), settings)
+    judged = tf.function(exact._losses_and_gradient)
 
     def judge(frame: Frame) -> float:
-        losses, _ = objective(tf.constant(frame.image[np.newaxis] / np.float32(255)))
+        losses, _ = judged(tf.constant(frame.image[np.newaxis] / np.float32(255)), objective)
         return float(losses["total"])
 
     def paint(settings: Settings) -> Iterator[Frame]:

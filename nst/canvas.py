@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst import images
-from nst.optimizers import Iterate, Moments
+from nst.optimizers import Adam, Memory
 from nst.settings import Settings
 
 
@@ -18,7 +18,7 @@ class Checkpoint:
     image: np.ndarray  # float32 (1, H, W, 3) in [0, 1]: the optimizer's latest iterate
     average: np.ndarray  # the same: the running average of iterates, which is what the frame shows
     weight: float  # of the iterates in the average so far, 0 to 1
-    memory: tuple[np.ndarray, ...]  # Adam's `Moments`; empty before its first step and after L-BFGS
+    memory: tuple[np.ndarray, ...]  # Adam's; empty before its first step and after L-BFGS
     step: int  # steps done in the whole run
     left: int  # steps still to do at this scale
     elapsed: float  # seconds since the run began
@@ -34,32 +34,30 @@ class Canvas(NamedTuple):
 
     image: tf.Tensor  # float32 (1, H, W, 3) in [0, 1]: the latest iterate
     average: tf.Tensor  # the same: the running average of iterates
-    weight: float  # of the iterates in the average so far, 0 to 1
-    memory: Moments | None  # Adam's
+    weight: tf.Tensor  # float32 scalar: of the iterates in the average so far, 0 to 1
+    memory: Memory | None  # the optimizer's, perhaps at the size of the scale before
 
     @classmethod
-    def started(cls, picture: np.ndarray, memory: Moments | None = None) -> "Canvas":
+    def started(cls, picture: np.ndarray, memory: Memory | None = None) -> "Canvas":
         """Before a scale's first step."""
         image = tf.constant(picture)
-        return cls(image, image, 0.0, memory)
+        return cls(image, image, tf.zeros(()), memory)
 
     @classmethod
     def restored(cls, checkpoint: Checkpoint) -> "Canvas":
         """As it was when the checkpoint was made."""
         image, average, *memory = map(tf.constant, (checkpoint.image, checkpoint.average, *checkpoint.memory))
-        return cls(image, average, checkpoint.weight, Moments(*memory) if memory else None)
+        return cls(image, average, tf.constant(checkpoint.weight), Adam(*memory) if memory else None)
 
-    def after(self, iterate: Iterate, averaging: float) -> "Canvas":
+    def after(self, image: tf.Tensor, memory: Memory, averaging: tf.Tensor) -> "Canvas":
         """With one more iterate in the average, divided by their weight: Adam's correction for the first steps."""
         weight = averaging * self.weight + 1 - averaging
-        average = self.average + (1 - averaging) / weight * (iterate.image - self.average)
-        return Canvas(iterate.image, average, weight, iterate.memory)
+        average = self.average + (1 - averaging) / weight * (image - self.average)
+        return Canvas(image, average, weight, memory)
 
     def grown(self, photo: np.ndarray, detail: float) -> "Canvas":
         """What is shown, at the photo's size."""
-        height, width = photo.shape[1:3]
-        memory = self.memory and self.memory.resized(height, width)
-        return self.started(_finer(self.average.numpy(), photo, detail), memory)
+        return self.started(_finer(self.average.numpy(), photo, detail), self.memory)
 
 
 def start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:

@@ -1,11 +1,13 @@
 """The clock of a run: counts its steps and guesses the time left.  Standard library only."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 EXPONENT = 0.9  # a step's seconds grow with its pixels to about this power; two scales of the run tell it better
 ENOUGH = 3  # steps after a scale's first that tell its pace better than the scale before does
+AT_ONCE = 0.25  # seconds of steps, at most, in which nobody looks
 
 
 class Clock:
@@ -39,15 +41,15 @@ class Clock:
         self._in_time = False  # whether the latest step was done when the next frame should be shown
         self._began = self._first_step - elapsed
 
-    def tick(self) -> None:
-        """One more step is done."""
+    def tick(self, steps: int = 1) -> None:
+        """So many more are done at one scale; its first one comes by itself."""
         now = time.monotonic()
         if not self._left[0][1]:
             self._left.pop(0)
             self._done = 0
         pixels, left = self._left[0]
-        self._left[0] = pixels, left - 1
-        self.step, self._done = self.step + 1, self._done + 1
+        self._left[0] = pixels, left - steps
+        self.step, self._done = self.step + steps, self._done + steps
         if self._done == 1:
             self._first_step = now
         elif pixels in self.paces or not self.paces or self._done > ENOUGH:
@@ -76,9 +78,12 @@ class Clock:
         return sum(steps * self._pace(pixels) for pixels, steps in self._left)
 
     @property
-    def pace(self) -> float:
-        """Seconds for a step at this scale, estimated; 0 before there is a pace."""
-        return self._pace(self._left[0][0])
+    def until_frame(self) -> int:
+        """Steps to take until a frame is due or AT_ONCE is over; one at the beginning of a scale or without a pace."""
+        pixels, left = self._left[0]
+        pace = self._pace(pixels) if left and self._done else 0.0
+        seconds = min(self._next_frame - time.monotonic(), AT_ONCE)
+        return max(math.ceil(seconds / pace), 1) if pace else 1
 
     @property
     def frame_is_due(self) -> bool:

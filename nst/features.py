@@ -208,16 +208,18 @@ def _cut(x: tf.Tensor, margin: int, size: tuple) -> tf.Tensor:
 
 
 def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -> tf.Tensor:
-    """Every other row and column of those without the margin; the height and width of x are even."""
+    """Every other row and column of those without the margin; the height and width of x are even.
+
+    All quarters are of one size: of an odd number of rows, every second quarter has one of the margin at its end.
+    """
     (rows, columns), batch, channels = size, x.shape[0], x.shape[-1]
     # The first two phases and the last two between them see all rows and all columns.
     down, across = tf.unstack(tf.gather([(0, 0), (1, 1), (0, 1), (1, 0)], phase))
-    down, across = tf.minimum(down, rows - 1), tf.minimum(across, columns - 1)
     top, left = margin + down, margin + across
     # In this shape a slice does what a strided one takes ten times as long for, with its gradient.
     pairs = tf.reshape(x, (batch, tf.shape(x)[1] // 2, 2, tf.shape(x)[2] // 2, 2, channels))
     start = 0, top // 2, top % 2, left // 2, left % 2, 0
-    count = batch, (rows - down + 1) // 2, 1, (columns - across + 1) // 2, 1, channels
+    count = batch, (rows + 1) // 2, 1, (columns + 1) // 2, 1, channels
     return tf.squeeze(tf.slice(pairs, start, count), (2, 4))
 
 

@@ -1,82 +1,54 @@
-"""Optimizers of the pixels: each is a generator that yields an `Iterate` a step, for as long as it is asked."""
+"""Optimizers of the pixels: each is what it remembers, with a `step` that gives the next image and memory."""
 
-from collections import deque
-from collections.abc import Iterator
-from itertools import count
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import tensorflow as tf
 
 Losses = dict[str, tf.Tensor]  # "content", "style", "total_variation", "total" -> float32 scalar
 
 
-class Objective(Protocol):
-    """What is descended."""
+class Adam(NamedTuple):
+    """Adam (Kingma and Ba 2015, algorithm 1) with β = (0.9, 0.99), the image clipped to [0, 1] after each step."""
 
-    def __call__(self, image: tf.Tensor, step: tf.Tensor | None = None) -> tuple[Losses, tf.Tensor]:
-        """The image's losses and the gradient of "total".
-
-        Exact; or given a step, int32, what is quick to tell at that one.
-        """
-        ...
-
-
-class Moments(NamedTuple):
-    """What Adam remembers: running means of the gradient and of its square, and how many gradients made them."""
-
-    first: tf.Tensor
-    second: tf.Tensor
-    steps: tf.Tensor
+    first: tf.Tensor  # running mean of the gradient, of the image's shape
+    second: tf.Tensor  # and of its square
+    steps: tf.Tensor  # int32: how many gradients made them
 
     @classmethod
-    def none(cls, image: tf.Tensor) -> "Moments":
-        """Before the first gradient."""
-        return cls(tf.zeros_like(image), tf.zeros_like(image), tf.zeros(()))
+    def begin(cls, image: tf.Tensor, memory: "Memory | None" = None) -> "Adam":
+        """What it remembers before its first step at this size, of another one perhaps; Keras' Adam can't be resized.
 
-    def resized(self, height: int, width: int) -> "Moments":
-        """The same memory for the next scale's image: carried on, the first steps there need no finding of pace."""
-        first, second = (tf.image.resize(moment, (height, width)) for moment in (self.first, self.second))
-        return Moments(first, second, self.steps)
+        Args:
+            image: float32 (1, H, W, 3) in [0, 1], where to start.
+            memory: of the steps before, or None.  Carried on, the first steps here need no finding of pace.
+        """
+        if not isinstance(memory, cls):
+            return cls(tf.zeros_like(image), tf.zeros_like(image), tf.constant(0))
+        if memory.first.shape == image.shape:
+            return memory
+        first, second = (tf.image.resize(moment, image.shape[1:3]) for moment in memory[:2])
+        return cls(first, second, memory.steps)
 
+    def step(
+        self, image: tf.Tensor, losses: Losses, gradient: tf.Tensor, learning_rate: tf.Tensor
+    ) -> tuple[tf.Tensor, "Adam"]:
+        """The image after the step, and what to remember.
 
-class Iterate(NamedTuple):
-    """One step's outcome."""
-
-    image: tf.Tensor  # float32 (1, H, W, 3) in [0, 1], after the step
-    losses: Losses  # before the step
-    memory: Moments | None  # to begin the next scale with
-
-
-def adam(objective: Objective, image: tf.Tensor, memory: Moments | None, learning_rate: float) -> Iterator[Iterate]:
-    """Adam (Kingma and Ba 2015, algorithm 1) with β = (0.9, 0.99), the image clipped to [0, 1] after each step.
-
-    Args:
-        objective: the loss and its gradient.
-        image: float32 (1, H, W, 3) in [0, 1], where to start.
-        memory: of the coarser scale, at the image's size, or None; Keras' Adam would not let it be resized.
-        learning_rate: in units of the [0, 1] image.
-    """
-    memory = memory or Moments.none(image)
-    rate = tf.constant(learning_rate, tf.float32)
-    for step in count(int(memory.steps)):  # counted here: to read it from a GPU would be to wait for it
-        losses, gradient = objective(image, tf.constant(step))
-        image, memory = _adam_step(image, gradient, memory, rate)
-        yield Iterate(image, losses, memory)
-
-
-@tf.function(reduce_retracing=True)
-def _adam_step(
-    image: tf.Tensor, gradient: tf.Tensor, memory: Moments, learning_rate: tf.Tensor
-) -> tuple[tf.Tensor, Moments]:
-    beta1, beta2, epsilon = 0.9, 0.99, 1e-8
-    steps = memory.steps + 1
-    first = beta1 * memory.first + (1 - beta1) * gradient
-    second = beta2 * memory.second + (1 - beta2) * tf.square(gradient)
-    # The corrections of both moments as numbers, not pictures: the order that the paper's section 2 ends with.
-    root = tf.sqrt(1 - tf.pow(beta2, steps))
-    rate = learning_rate * root / (1 - tf.pow(beta1, steps))
-    image -= rate * first / (tf.sqrt(second) + root * epsilon)
-    return tf.clip_by_value(image, 0, 1), Moments(first, second, steps)
+        Args:
+            image: float32 (1, H, W, 3) in [0, 1].
+            losses: the image's.
+            gradient: of its total loss.
+            learning_rate: float32 scalar, in units of the [0, 1] image.
+        """
+        beta1, beta2, epsilon = 0.9, 0.99, 1e-8
+        steps = tf.cast(self.steps + 1, tf.float32)
+        first = beta1 * self.first + (1 - beta1) * gradient
+        second = beta2 * self.second + (1 - beta2) * tf.square(gradient)
+        # The corrections of both moments as numbers, not pictures: the order that the paper's section 2 ends with.
+        root = tf.sqrt(1 - tf.pow(beta2, steps))
+        rate = learning_rate * root / (1 - tf.pow(beta1, steps))
+        image -= rate * first / (tf.sqrt(second) + root * epsilon)
+        return tf.clip_by_value(image, 0, 1), Adam(first, second, self.steps + 1)
 
 
 PAIRS = 10  # that L-BFGS remembers
@@ -92,59 +64,58 @@ class Pair(NamedTuple):
     rho: tf.Tensor  # 1 / sᵀy; 0 where nothing has been learned
 
 
-def lbfgs(objective: Objective, image: tf.Tensor, memory: Moments | None, learning_rate: float) -> Iterator[Iterate]:
+class LBFGS(NamedTuple):
     """L-BFGS (Liu and Nocedal 1989) within [0, 1], at one evaluation a step.
 
     A line search would ask for more, and for a finer loss than bfloat16 gives.  Instead no step is longer than one of
     Adam's, and after a step that went up the next ones are shorter.  Values that the gradient pushes out of [0, 1] stay
     where they are (Bertsekas 1982), and a pair along which the loss does not curve upward is forgotten.
-
-    Args:
-        objective: the loss and its gradient.
-        image: float32 (1, H, W, 3) in [0, 1], where to start.
-        memory: Adam's, and of no use: curvature is learned anew at each scale, and when a run goes on.
-        learning_rate: root mean square of the first step and of the longest, in units of the [0, 1] image.
     """
-    rate = tf.constant(learning_rate, tf.float32)
-    longest = rate
-    nothing = Pair(tf.zeros_like(image), tf.zeros_like(image), tf.zeros(()))
-    pairs = deque([nothing] * PAIRS, PAIRS)  # always as many, so that the step is compiled once
-    losses, gradient = objective(image)
-    while True:
-        image, moved = _lbfgs_step(image, gradient, tuple(pairs), longest)
-        yield Iterate(image, losses, None)
-        before, gradient_before = losses, gradient
-        losses, gradient = objective(image)
-        rose = losses["total"] > (1 + NOISE) * before["total"]
-        longest = tf.minimum(rate, longest * tf.where(rose, SHRINK, GROW))
-        pair = _pair(moved, gradient, gradient_before)
-        if pair.rho.numpy() > 0:
-            pairs.append(pair)
+
+    pairs: tuple[Pair, ...]  # PAIRS of them, the latest last
+    image: tf.Tensor  # before the latest step
+    gradient: tf.Tensor  # there
+    total: tf.Tensor  # the loss there
+    reach: tf.Tensor  # of the longest step, in learning rates
+    steps: tf.Tensor  # int32: how many were taken
+
+    @classmethod
+    def begin(cls, image: tf.Tensor, memory: "Memory | None" = None) -> "LBFGS":
+        """What it remembers before its first step at this size: nothing of another one, for curvature does not scale.
+
+        Args: as `Adam.begin`'s.
+        """
+        if isinstance(memory, cls) and memory.image.shape == image.shape:
+            return memory
+        zeros = tf.zeros_like(image)
+        pairs = (Pair(zeros, zeros, tf.zeros(())),) * PAIRS
+        return cls(pairs, image, zeros, tf.constant(float("inf")), tf.ones(()), tf.constant(0))
+
+    def step(
+        self, image: tf.Tensor, losses: Losses, gradient: tf.Tensor, learning_rate: tf.Tensor
+    ) -> tuple[tf.Tensor, "LBFGS"]:
+        """As `Adam.step`; learning_rate is the root mean square of the first step and of the longest."""
+        pair = _pair(image - self.image, gradient - self.gradient)
+        pairs = tf.cond(pair.rho > 0, lambda: (*self.pairs[1:], pair), lambda: self.pairs)
+        rose = losses["total"] > (1 + NOISE) * self.total
+        reach = tf.minimum(self.reach * tf.where(rose, SHRINK, GROW), 1)
+
+        held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+        step, shares = tf.where(held, 0.0, gradient), []
+        for moved, bent, rho in reversed(pairs):
+            shares.append(rho * _dot(moved, step))
+            step -= shares[-1] * bent
+        _, bent, rho = pairs[-1]
+        step *= tf.where(rho > 0, tf.math.divide_no_nan(1.0, rho * _dot(bent, bent)), 1.0)
+        for (moved, bent, rho), share in zip(pairs, reversed(shares)):
+            step += (share - rho * _dot(bent, step)) * moved
+        step = tf.where(held, 0.0, step)
+        shrunk = tf.math.divide_no_nan(reach * learning_rate, tf.sqrt(tf.reduce_mean(tf.square(step))))
+        after = tf.clip_by_value(image - tf.where(rho > 0, tf.minimum(shrunk, 1.0), shrunk) * step, 0, 1)
+        return after, LBFGS(pairs, image, gradient, losses["total"], reach, self.steps + 1)
 
 
-@tf.function(reduce_retracing=True)
-def _lbfgs_step(
-    image: tf.Tensor, gradient: tf.Tensor, pairs: tuple[Pair, ...], longest: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The image after the step, and how far it has moved."""
-    held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-    step, shares = tf.where(held, 0.0, gradient), []
-    for moved, bent, rho in reversed(pairs):
-        shares.append(rho * _dot(moved, step))
-        step -= shares[-1] * bent
-    _, bent, rho = pairs[-1]
-    step *= tf.where(rho > 0, tf.math.divide_no_nan(1.0, rho * _dot(bent, bent)), 1.0)
-    for (moved, bent, rho), share in zip(pairs, reversed(shares)):
-        step += (share - rho * _dot(bent, step)) * moved
-    step = tf.where(held, 0.0, step)
-    shrunk = tf.math.divide_no_nan(longest, tf.sqrt(tf.reduce_mean(tf.square(step))))
-    after = tf.clip_by_value(image - tf.where(rho > 0, tf.minimum(shrunk, 1.0), shrunk) * step, 0, 1)
-    return after, after - image
-
-
-@tf.function(reduce_retracing=True)
-def _pair(moved: tf.Tensor, gradient: tf.Tensor, before: tf.Tensor) -> Pair:
-    bent = gradient - before
+def _pair(moved: tf.Tensor, bent: tf.Tensor) -> Pair:
     curvature = _dot(moved, bent)
     upward = curvature > 1e-6 * tf.sqrt(_dot(moved, moved) * _dot(bent, bent))
     return Pair(moved, bent, tf.where(upward, tf.math.divide_no_nan(1.0, curvature), 0.0))
@@ -154,4 +125,5 @@ def _dot(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(one * other)
 
 
-OPTIMIZERS = {"adam": adam, "lbfgs": lbfgs}  # by the names of `Settings.optimizer`
+Memory = Adam | LBFGS
+OPTIMIZERS = {"adam": Adam, "lbfgs": LBFGS}  # by the names of `Settings.optimizer`

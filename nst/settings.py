@@ -85,10 +85,14 @@ class Settings:
             raise ValueError("normalization: 'paper' is defined for style_statistics 'gram' only")
 
     @property
-    def loss_weights(self) -> tuple[float, ...]:
-        """(α, β, γ) with `strength` worked in; at 50 they are the three weights as given."""
+    def loss_weights(self) -> dict[str, float]:
+        """α, β and γ, by the losses' names, with `strength` worked in; at 50 they are the three weights as given."""
         tilt = 10 ** ((self.strength - 50) / 50)  # on either side, so that γ keeps its share
-        return self.content_weight / tilt, self.style_weight * tilt, self.total_variation_weight
+        return {
+            "content": self.content_weight / tilt,
+            "style": self.style_weight * tilt,
+            "total_variation": self.total_variation_weight,
+        }
 
     def scales(self) -> list[tuple[int, int]]:
         """(longest side in pixels, steps) of every scale, coarsest first; the last side is `size`."""

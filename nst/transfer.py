@@ -1,6 +1,9 @@
 """The engine: a photo is repainted, coarse to fine, by descending the loss of Gatys, Ecker and Bethge (2015)."""
 
-from collections.abc import Generator, Iterator, Sequence
+import math
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -19,14 +22,14 @@ from nst.losses import (
     style_statistics,
     total_variation,
 )
-from nst.optimizers import OPTIMIZERS, Losses, Objective
+from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.settings import Settings
 
 # On pictures of more than MANY pixels, a step in bfloat16 looks at a quarter of the positions of the THINNED layers,
 # the next step at another: that saves time, the more the lighter the network.  On smaller ones the loss would suffer.
 THINNED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 100_000
 
-AHEAD = 0.05  # seconds of steps that a GPU may have in its queue
+Stepper = Callable[[Canvas, int], tuple[Canvas, Losses]]  # canvas, steps -> canvas after them, losses before the last
 
 
 @dataclass(frozen=True)
@@ -44,21 +47,18 @@ class Frame:
     note: str = ""  # a sentence for a person on why the picture is smaller than asked for
 
 
-class Targets(NamedTuple):
-    """What the image is compared with at one scale."""
+class Objective(NamedTuple):
+    """What is descended at one scale.  Numbers are tensors: as Python's they would be compiled in, each value anew."""
 
-    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # activations and their spread
-    style: dict[str, Statistics]
-
-
-class LossWeights(NamedTuple):
-    """The layers' shares and α, β, γ, as tensors: Python numbers would be compiled in, and each new value anew."""
-
-    content_layers: dict[str, tf.Tensor]
-    style_layers: dict[str, tf.Tensor]
-    content: tf.Tensor
-    style: tf.Tensor
-    total_variation: tf.Tensor
+    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # the photo's activations and their spread
+    style: dict[str, Statistics]  # the paintings'
+    content_shares: dict[str, tf.Tensor]  # of the layers; they sum to 1
+    style_shares: dict[str, tf.Tensor]
+    weights: dict[str, tf.Tensor]  # α, β, γ by the names of the losses
+    statistics: str
+    normalization: str
+    margin: int
+    thins: bool  # whether a step looks at a quarter of the THINNED layers
 
 
 class StyleTransfer:
@@ -66,7 +66,8 @@ class StyleTransfer:
 
     def __init__(self, network: Network):
         self.network = network
-        self._compiled_step = tf.function(self._losses_and_gradient, reduce_retracing=True)
+        xla = os.environ.get("NST_XLA", "0") not in ("", "0") or None
+        self._compiled_steps = tf.function(self._after_steps, reduce_retracing=True, jit_compile=xla)
         self._paces: dict[int, float] = {}  # of the latest run: they tell how long the next one will take
 
     def stylize(
@@ -117,13 +118,14 @@ class StyleTransfer:
             try:
                 photo = images.resize(content, height, width)
                 objective = self._objective(photo, self._style_targets(styles, max(height, width), settings), settings)
+                step = self._stepper(objective, photo, settings)
                 if canvas is None:
                     canvas = Canvas.started(start(photo, styles[0], settings))
-                    losses, _ = objective(canvas.image)
+                    _, losses = step(canvas, 1)
                     yield _frame(clock, canvas, losses, steps if checkpoints else None)
                 fits = canvas.image.shape == photo.shape
                 begun = canvas if fits else canvas.grown(photo, settings.detail)
-                for canvas, losses, left in _steps(objective, begun, steps, settings, clock):
+                for canvas, losses, left in _descent(step, begun, steps, settings.tolerance, clock):
                     good, painted = (canvas, losses), (height, width)
                     if clock.frame_is_due:
                         yield _frame(clock, canvas, losses, left if checkpoints else None)
@@ -144,25 +146,36 @@ class StyleTransfer:
         return _clock(scales, settings, None, self._paces).remaining
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
-        """The losses of an image of the photo's size, and their gradient."""
-        margin = settings.padding
-        seen = self.network(tf.constant(photo), set(settings.content_layers), margin)
-        content = {layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()}
-        targets = Targets(content, style)
-        weights = _loss_weights(settings)
-        kinds = settings.style_statistics, settings.normalization
-        thins = self.network.precision == "bfloat16" and photo.shape[1] * photo.shape[2] > MANY
+        """How an image of the photo's size is judged."""
+        seen = self.network(tf.constant(photo), set(settings.content_layers), settings.padding)
+        # L-BFGS compares gradients, so they have to be of the same positions.
+        noisy = self.network.precision == "bfloat16" and settings.optimizer == "adam"
+        return Objective(
+            content={layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()},
+            style=style,
+            content_shares=_shares(settings.content_layers),
+            style_shares=_shares(settings.style_layers),
+            weights={name: tf.constant(weight, tf.float32) for name, weight in settings.loss_weights.items()},
+            statistics=settings.style_statistics,
+            normalization=settings.normalization,
+            margin=settings.padding,
+            thins=noisy and photo.shape[1] * photo.shape[2] > MANY,
+        )
 
-        fixed = targets, weights, *kinds, margin
+    def _stepper(self, objective: Objective, photo: np.ndarray, settings: Settings) -> Stepper:
+        """What takes some steps with an image of the photo's size."""
+        optimizer = OPTIMIZERS[settings.optimizer]
+        fixed = objective, *(tf.constant(number) for number in (settings.learning_rate, settings.averaging))
         # Compiled for every size at once: by itself TensorFlow would do so only when it meets the second.
-        step = tf.constant(0) if thins else None
-        general = tf.nest.map_structure(_of_any_size, (tf.constant(photo), *fixed, step))
-        self._compiled_step.get_concrete_function(*general)
+        canvas = Canvas.started(photo, optimizer.begin(tf.constant(photo)))
+        general = tf.nest.map_structure(_of_any_size, (canvas, *fixed, tf.constant(1)))
+        self._compiled_steps.get_concrete_function(*general)
 
-        def objective(image: tf.Tensor, step: tf.Tensor | None = None) -> tuple[Losses, tf.Tensor]:
-            return self._compiled_step(image, *fixed, step if thins else None)
+        def step(canvas: Canvas, count: int) -> tuple[Canvas, Losses]:
+            memory = optimizer.begin(canvas.image, canvas.memory)
+            return self._compiled_steps(canvas._replace(memory=memory), *fixed, tf.constant(count))
 
-        return objective
+        return step
 
     def _style_targets(self, styles: Sequence[np.ndarray], side: int, settings: Settings) -> dict[str, Statistics]:
         """The styles' statistics at one scale, blended."""
@@ -182,41 +195,47 @@ class StyleTransfer:
             for layer, statistics in collected.items()
         }
 
+    def _after_steps(
+        self, canvas: Canvas, objective: Objective, learning_rate: tf.Tensor, averaging: tf.Tensor, count: tf.Tensor
+    ) -> tuple[Canvas, Losses]:
+        """The canvas after so many steps, and the losses before the last of them; without a word to Python between."""
+
+        def step(done: tf.Tensor, canvas: Canvas, _: Losses) -> tuple[tf.Tensor, Canvas, Losses]:
+            memory: Any = canvas.memory  # begun by now
+            losses, gradient = self._losses_and_gradient(canvas.image, objective, memory.steps)
+            image, memory = memory.step(canvas.image, losses, gradient, learning_rate)
+            return done + 1, canvas.after(image, memory, averaging), losses
+
+        losses = dict.fromkeys((*objective.weights, "total"), tf.zeros(()))
+        start = tf.constant(0), canvas, losses
+        return tf.while_loop(lambda done, *_: done < count, step, start, parallel_iterations=1)[1:]
+
     def _losses_and_gradient(
-        self,
-        image: tf.Tensor,
-        targets: Targets,
-        weights: LossWeights,
-        statistics: str,
-        normalization: str,
-        margin: int,
-        step: tf.Tensor | None,
+        self, image: tf.Tensor, objective: Objective, step: tf.Tensor | int = 0
     ) -> tuple[Losses, tf.Tensor]:
         """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3).
 
         Gatys et al. 2015, eq. 7, with a third term; J_style is the layers' weighted sum, eq. 5.
 
-        Exact where no step is given, else what a quarter of the positions of THINNED layers tells at that step.
+        Exact; or if the objective thins, what a quarter of the positions of THINNED layers tells at that step, int32.
         """
-        thinned, phase = frozenset[str](), 0
-        if step is not None:
-            thinned, phase = THINNED - set(targets.content), tf.math.floormod(step, 4)
+        thinned = THINNED - set(objective.content) if objective.thins else frozenset[str]()
+        phase = tf.math.floormod(step, 4)
         with tf.GradientTape() as tape:
             tape.watch(image)
-            features = self.network(image, {*targets.content, *targets.style}, margin, thinned, phase)
+            features = self.network(image, {*objective.content, *objective.style}, objective.margin, thinned, phase)
             content = sum(
-                weights.content_layers[layer] * content_loss(features[layer], *target)
-                for layer, target in targets.content.items()
+                objective.content_shares[layer] * content_loss(features[layer], *target)
+                for layer, target in objective.content.items()
             )
             style = sum(
-                weights.style_layers[layer]
-                * style_loss(style_statistics(features[layer], statistics), target, normalization)
-                for layer, target in targets.style.items()
+                objective.style_shares[layer]
+                * style_loss(style_statistics(features[layer], objective.statistics), target, objective.normalization)
+                for layer, target in objective.style.items()
             )
-            variation = total_variation(image)
-            total = weights.content * content + weights.style * style + weights.total_variation * variation
-        losses: Any = {"content": content, "style": style, "total_variation": variation, "total": total}
-        gradient: Any = tape.gradient(total, image)
+            losses: Any = {"content": content, "style": style, "total_variation": total_variation(image)}
+            losses["total"] = tf.add_n([objective.weights[name] * loss for name, loss in losses.items()])
+        gradient: Any = tape.gradient(losses["total"], image)
         return losses, gradient
 
     def _check_layers(self, settings: Settings) -> None:
@@ -232,41 +251,36 @@ class _Stillness:
     WINDOW = 20  # steps
 
     def __init__(self, tolerance: float):
-        self._tolerance, self._step = tolerance, 0  # in 1/255
-        self._earlier: tf.Tensor | None = None  # the picture at the latest look at it
+        self._tolerance = tolerance  # in 1/255
+        self.unseen = self.WINDOW if tolerance else sys.maxsize  # steps until the next look at the picture
+        self._earlier: tf.Tensor | None = None  # the picture at the latest look
 
-    def after(self, picture: tf.Tensor) -> bool:
+    def after(self, steps: int, picture: tf.Tensor) -> bool:
         """Whether the picture, float in [0, 1], has changed by less than the tolerance over the last WINDOW steps."""
-        self._step += 1
-        if not self._tolerance or self._step % self.WINDOW:
+        self.unseen -= steps
+        if self.unseen:
             return False
-        earlier, self._earlier = self._earlier, picture
+        self.unseen, earlier, self._earlier = self.WINDOW, self._earlier, picture
         return earlier is not None and 255 * float(tf.reduce_mean(tf.abs(picture - earlier))) < self._tolerance
 
 
-def _steps(
-    objective: Objective, canvas: Canvas, steps: int, settings: Settings, clock: Clock
+def _descent(
+    step: Stepper, canvas: Canvas, steps: int, tolerance: float, clock: Clock
 ) -> Iterator[tuple[Canvas, Losses, int]]:
-    """The canvas after each step of a scale, the losses before it, and how many steps are left at this scale."""
-    optimizer = OPTIMIZERS[settings.optimizer]
-    iterates = optimizer(objective, canvas.image, canvas.memory, settings.learning_rate)
-    still, unread = _Stillness(settings.tolerance), 0
-    for left, iterate in zip(reversed(range(steps)), iterates):
-        clock.tick()
-        canvas = canvas.after(iterate, settings.averaging)
-        unread += 1
-        if still.after(canvas.average):
+    """The canvas after every few steps of a scale, the losses before the last, and how many steps are left there."""
+    still = _Stillness(tolerance)
+    while steps:
+        count = min(clock.until_frame, still.unseen, steps)
+        canvas, losses = step(canvas, count)
+        total = float(losses["total"])  # waits for the device
+        clock.tick(count)
+        if not math.isfinite(total):
+            raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
+        steps -= count
+        if still.after(count, canvas.average):
             clock.end_scale()
-            left = 0
-        # Reading a number waits for the device.  After each step a GPU would have nothing to do meanwhile; too seldom,
-        # and steps pile up in its queue and pictures come late.
-        if not left or clock.frame_is_due or not clock.pace or unread * clock.pace >= AHEAD:
-            if not np.isfinite(iterate.losses["total"].numpy()):
-                raise FloatingPointError(f"The loss overflowed at step {clock.step}; try a lower learning rate.")
-            unread = 0
-        yield canvas, iterate.losses, left
-        if not left:
-            break
+            steps = 0
+        yield canvas, losses, steps
 
 
 def _scales(
@@ -308,8 +322,8 @@ def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Fr
         checkpoint = Checkpoint(
             image=canvas.image.numpy(),
             average=picture,
-            weight=canvas.weight,
-            memory=tuple(part.numpy() for part in canvas.memory or ()),
+            weight=float(canvas.weight),
+            memory=tuple(part.numpy() for part in canvas.memory) if isinstance(canvas.memory, Adam) else (),
             step=clock.step,
             left=left,
             elapsed=clock.elapsed,
@@ -339,11 +353,6 @@ def _scaled(image: np.ndarray, side: int) -> np.ndarray:
     """The image with its longest side `side` pixels."""
     _, height, width, _ = image.shape
     return images.resize(image, *images.fit(height, width, side))
-
-
-def _loss_weights(settings: Settings) -> LossWeights:
-    weights = (tf.constant(weight, tf.float32) for weight in settings.loss_weights)
-    return LossWeights(_shares(settings.content_layers), _shares(settings.style_layers), *weights)
 
 
 def _shares(layers: dict[str, float]) -> dict[str, tf.Tensor]:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nst import clock
-from nst.clock import ENOUGH, EXPONENT, Clock
+from nst.clock import AT_ONCE, ENOUGH, EXPONENT, Clock
 
 
 @pytest.fixture
@@ -77,6 +77,35 @@ def test_whether_a_frame_is_due_is_told_by_when_its_step_was_done(seconds):
     work(run, seconds, 1)
     seconds[0] += 100  # perhaps for reading the loss
     assert not run.frame_is_due
+
+
+def test_steps_are_taken_in_one_go_until_a_frame_is_due(seconds):
+    run = Clock([(1000, 100), (2000, 100)], interval=0.1)
+    assert run.until_frame == 1
+    work(run, seconds, 5)
+    assert run.until_frame == 1  # no pace yet
+    work(run, seconds, 0.03)
+    run.frame_is_shown()
+    assert run.until_frame == 4  # the frame is due within the fourth
+    seconds[0] += 0.12
+    run.tick(4)
+    assert (run.step, run.until_frame, run.remaining) == (6, 1, pytest.approx(94 * 0.03 + 100 * 0.03 * 2**EXPONENT))
+    seconds[0] += 94 * 0.03
+    run.tick(94)
+    run.frame_is_shown()
+    assert run.until_frame == 1  # the next scale's first
+    work(run, seconds, 1)
+    run.frame_is_shown()
+    assert run.until_frame == 2
+
+
+def test_a_go_has_an_end_where_frames_are_rare_and_where_steps_take_no_time(seconds):
+    run = Clock([(1000, 10000)], interval=100, paces={1000: 0.01})
+    work(run, seconds, 1)
+    run.frame_is_shown()
+    assert run.until_frame == round(AT_ONCE / 0.01)
+    work(run, seconds, *[0] * 5)
+    assert (run.paces, run.until_frame) == ({1000: 0}, 1)
 
 
 def test_it_goes_on_from_what_another_clock_came_to(seconds):

@@ -62,7 +62,7 @@ def test_defaults_are_not_shared():
 @pytest.mark.parametrize(("strength", "ratio"), [(0, 0.01), (25, 0.1), (50, 1), (75, 10), (100, 100)])
 def test_strength_moves_the_balance_by_decades(strength, ratio):
     settings = Settings(strength=strength, content_weight=3, style_weight=3, total_variation_weight=5)
-    alpha, beta, gamma = settings.loss_weights
+    alpha, beta, gamma = settings.loss_weights.values()
     assert beta / alpha == pytest.approx(ratio)
     assert gamma == 5
 

@@ -39,6 +39,7 @@ def pictures(tmp_path_factory):
 @pytest.fixture
 def paint(engine, monkeypatch):
     """paint(run, at_least) gives frames, one at every step."""
+    monkeypatch.setattr(Clock, "until_frame", 1)
     monkeypatch.setattr(Clock, "frame_is_due", True)
     monkeypatch.setattr(studio, "FOLLOWING_STEPS", FOLLOWING)
     return lambda run, at_least=0: run.frames(lambda _: engine, at_least)
