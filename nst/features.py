@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from nst import weights
@@ -15,6 +16,10 @@ from nst.weights import CONVOLUTIONS, Weights, WeightsError
 Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
 STRIDE = 16  # pixels of the picture for one position of block 5
 NARROW = 8  # pixels of margin that are enough for the convolutions of blocks 1 and 2
+
+# A network of fewer parameters is compiled into the step: on a CPU, oneDNN then puts its kernels in order once and not
+# at every step, which took a tenth of the time at 128 pixels.  VGG-19's would take a gigabyte: they are copied often.
+SMALL = 4_000_000
 
 
 class Network:
@@ -39,10 +44,12 @@ class Network:
         self.weights_hash = weights.digest()
         self._pool = _max_pooled if pooling == "max" else _average_pooled
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
-        self._parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
+        parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
         if precision != "float32":  # the picture comes in two parts, for it has more digits than bfloat16
-            first = self._parameters["block1_conv1_kernel"]
-            self._parameters["block1_conv1_kernel"] = tf.concat([first, first], axis=2)
+            first = parameters["block1_conv1_kernel"]
+            parameters["block1_conv1_kernel"] = tf.concat([first, first], axis=2)
+        small = sum(value.size for value in weights.parameters.values()) < SMALL
+        self._parameters: dict[str, Any] = {key: value.numpy() if small else value for key, value in parameters.items()}
         self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
         self.filters = weights.filters()
 
@@ -81,8 +88,7 @@ class Network:
                 x, spoiled, around = _renewed(x, spoiled, (margin - around) // stride), 0, margin
             elif around and spoiled >= around // stride:
                 x, spoiled = _renewed(x, spoiled), 0
-            kernel, bias = self._weights(layer)
-            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
+            x = self._convolved(x, layer)
             spoiled += 1
             if layer in layers:
                 size = -(-height // stride), -(-width // stride)
@@ -103,13 +109,13 @@ class Network:
     def _seen(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
         """A layer without its margin, (rows, columns) of `size`, through its head if it has one."""
         x = _cut(x, margin, size) if phase is None else _a_quarter(x, margin, size, phase)
-        if f"{layer}_head_kernel" not in self._parameters:
-            return x
-        kernel, bias = self._weights(f"{layer}_head")
-        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias))
+        return self._convolved(x, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else x
 
-    def _weights(self, convolution: str) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._parameters[f"{convolution}_kernel"], self._parameters[f"{convolution}_bias"]
+    def _convolved(self, x: tf.Tensor, convolution: str) -> tf.Tensor:
+        """With zeros around, as VGG-19 does, and with bias and ReLU."""
+        kernel, bias = self._parameters[f"{convolution}_kernel"], self._parameters[f"{convolution}_bias"]
+        y = _by_constant(x, kernel) if isinstance(kernel, np.ndarray) else tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tf.nn.relu(tf.nn.bias_add(y, bias))
 
 
 def load_network(settings: Settings) -> Network:
@@ -221,6 +227,20 @@ def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -
     start = 0, top // 2, top % 2, left // 2, left % 2, 0
     count = batch, (rows + 1) // 2, 1, (columns + 1) // 2, 1, channels
     return tf.squeeze(tf.slice(pairs, start, count), (2, 4))
+
+
+def _by_constant(x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+    """(B, H, W, in) -> (B, H, W, out) by an odd (h, w, in, out), both ways by kernels that are part of the program."""
+
+    @tf.custom_gradient
+    def convolved(x: tf.Tensor) -> Any:
+        def gradient(by_y: tf.Tensor) -> tf.Tensor:
+            turned = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
+            return tf.nn.conv2d(by_y, tf.constant(turned), 1, "SAME")
+
+        return tf.nn.conv2d(x, tf.constant(kernel), 1, "SAME"), gradient
+
+    return convolved(x)
 
 
 def _max_pooled(x: tf.Tensor) -> tf.Tensor:

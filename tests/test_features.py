@@ -156,6 +156,30 @@ def test_four_phases_take_every_position_once(size, parameters):
     np.testing.assert_allclose(taken, every, rtol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_small_network_is_compiled_in_and_computes_the_same(monkeypatch, precision):
+    def outcome() -> tuple[np.ndarray, np.ndarray]:
+        network, image = Network("toy", toy.with_head(), precision=precision), tf.constant(toy.picture(9, 12))
+
+        @tf.function
+        def step(image):
+            with tf.GradientTape() as tape:
+                tape.watch(image)
+                seen = network(image, {"block1_conv1", "block1_conv2"}, margin=3)
+                total = sum(tf.reduce_sum(tf.square(tf.cast(x, tf.float32))) for x in seen.values())
+            return total, tape.gradient(total, image)
+
+        captured.append(len(step.get_concrete_function(image).captured_inputs))
+        return tuple(tensor.numpy() for tensor in step(image))
+
+    captured: list[int] = []
+    ours = outcome()
+    monkeypatch.setattr("nst.features.SMALL", 0)
+    for one, other in zip(ours, outcome(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5 if precision == "float32" else 0.02, atol=1e-3)
+    assert captured[1] - captured[0] == 6  # kernels and biases
+
+
 def test_the_picture_is_not_rounded_to_bfloat16():
     kernel = np.zeros((3, 3, 3, 1), np.float32)
     kernel[1, 1, :, 0] = 1, -1, 0  # red − green
