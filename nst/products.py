@@ -43,9 +43,14 @@ def mapped(features: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tens
 
 
 def shifted(features: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """F + b at each position; offset float32 (B, C).  With a product by one it takes less time than without."""
-    one = tf.linalg.diag(tf.ones_like(offset))
-    return mapped(features, one, offset)
+    """F + b at each position, in the features' dtype; features (B, H, W, C), offset float32 (B, C)."""
+    one = tf.ones((1, 1, features.shape[-1], 1), features.dtype)
+    # As depthwise convolutions by one, which take the CPU half the time of a sum.
+    pictures = [
+        tf.nn.bias_add(tf.nn.depthwise_conv2d(picture[tf.newaxis], one, (1, 1, 1, 1), "VALID"), bias)
+        for picture, bias in zip(tf.unstack(features), tf.unstack(tf.cast(offset, features.dtype)), strict=True)
+    ]
+    return tf.concat(pictures, axis=0)
 
 
 def _mean_over_positions(product: Callable[[tf.Tensor], tf.Tensor], features: tf.Tensor) -> tf.Tensor:
