@@ -109,6 +109,7 @@ def compare_on(settings: Settings, options: argparse.Namespace) -> None:
     exact = StyleTransfer(load_network(replace(settings, precision="float32")))
     photo = images.resize(content, *images.fit(*content.shape[1:3], settings.size))
     objective = exact._objective(photo, exact._style_targets([style], settings.size, settings), settings)
+    objective = objective._replace(thins=False)
     judged = tf.function(exact._losses_and_gradient)
 
     def judge(frame: Frame) -> float:

@@ -25,8 +25,8 @@ from nst.losses import (
 from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.settings import Settings
 
-# On pictures of more than MANY pixels, a step in bfloat16 looks at a quarter of the positions of the THINNED layers,
-# the next step at another: that saves time, the more the lighter the network.  On smaller ones the loss would suffer.
+# On pictures of more than MANY pixels, a step of Adam looks at a quarter of the positions of the THINNED layers, the
+# next step at another: that saves time, the more the lighter the network.  On smaller ones the loss would suffer.
 THINNED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 100_000
 
 Stepper = Callable[[Canvas, int], tuple[Canvas, Losses]]  # canvas, steps -> canvas after them, losses before the last
@@ -148,8 +148,7 @@ class StyleTransfer:
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """How an image of the photo's size is judged."""
         seen = self.network(tf.constant(photo), set(settings.content_layers), settings.padding)
-        # L-BFGS compares gradients, so they have to be of the same positions.
-        noisy = self.network.precision == "bfloat16" and settings.optimizer == "adam"
+        many = photo.shape[1] * photo.shape[2] > MANY
         return Objective(
             content={layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()},
             style=style,
@@ -159,7 +158,7 @@ class StyleTransfer:
             statistics=settings.style_statistics,
             normalization=settings.normalization,
             margin=settings.padding,
-            thins=noisy and photo.shape[1] * photo.shape[2] > MANY,
+            thins=many and settings.optimizer == "adam",  # L-BFGS compares gradients: they need the same positions
         )
 
     def _stepper(self, objective: Objective, photo: np.ndarray, settings: Settings) -> Stepper:
