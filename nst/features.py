@@ -2,14 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from nst import weights
+from nst import weights, winograd
 from nst.settings import Settings
 from nst.weights import CONVOLUTIONS, Weights, WeightsError
 
@@ -44,13 +45,15 @@ class Network:
         self.weights_hash = weights.digest()
         self._pool = _max_pooled if pooling == "max" else _average_pooled
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
-        parameters = {key: tf.constant(value, precision) for key, value in weights.parameters.items()}
+        names = [key.removesuffix("_kernel") for key in weights.parameters if key.endswith("_kernel")]
+        kernels = {name: weights.parameters[f"{name}_kernel"] for name in names}
         if precision != "float32":  # the picture comes in two parts, for it has more digits than bfloat16
-            first = parameters["block1_conv1_kernel"]
-            parameters["block1_conv1_kernel"] = tf.concat([first, first], axis=2)
+            kernels["block1_conv1"] = np.tile(kernels["block1_conv1"], (1, 1, 2, 1))
         small = sum(value.size for value in weights.parameters.values()) < SMALL
-        self._parameters: dict[str, Any] = {key: value.numpy() if small else value for key, value in parameters.items()}
-        self.layers = tuple(layer for layer in CONVOLUTIONS if f"{layer}_kernel" in self._parameters)
+        self._convolutions = {name: _convolution(kernels[name], precision, small) for name in names}
+        biases = {name: tf.constant(weights.parameters[f"{name}_bias"], precision) for name in names}
+        self._biases: dict[str, Any] = {name: bias.numpy() if small else bias for name, bias in biases.items()}
+        self.layers = tuple(layer for layer in CONVOLUTIONS if layer in names)
         self.filters = weights.filters()
 
     def __call__(
@@ -109,13 +112,11 @@ class Network:
     def _seen(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
         """A layer without its margin, (rows, columns) of `size`, through its head if it has one."""
         x = _cut(x, margin, size) if phase is None else _a_quarter(x, margin, size, phase)
-        return self._convolved(x, f"{layer}_head") if f"{layer}_head_kernel" in self._parameters else x
+        return self._convolved(x, f"{layer}_head") if f"{layer}_head" in self._convolutions else x
 
     def _convolved(self, x: tf.Tensor, convolution: str) -> tf.Tensor:
         """With zeros around, as VGG-19 does, and with bias and ReLU."""
-        kernel, bias = self._parameters[f"{convolution}_kernel"], self._parameters[f"{convolution}_bias"]
-        y = _by_constant(x, kernel) if isinstance(kernel, np.ndarray) else tf.nn.conv2d(x, kernel, 1, "SAME")
-        return tf.nn.relu(tf.nn.bias_add(y, bias))
+        return tf.nn.relu(tf.nn.bias_add(self._convolutions[convolution](x), self._biases[convolution]))
 
 
 def load_network(settings: Settings) -> Network:
@@ -165,11 +166,15 @@ def has_fast_bfloat16() -> bool:
     """Whether bfloat16 is quicker than float32 here: a GPU since Ampere, or an x86 CPU with AMX or AVX512-BF16."""
     for gpu in tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
+    return not _cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})
+
+
+def _cpu_flags() -> set[str]:
+    """What the CPU can do, in the kernel's words."""
     try:
-        flags = Path("/proc/cpuinfo").read_text().split()
+        return set(Path("/proc/cpuinfo").read_text().split())
     except OSError:  # not Linux: no way to ask, and float32 is right everywhere
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
+        return set()
 
 
 def _vgg19_weights(settings: Settings) -> Weights:
@@ -229,8 +234,25 @@ def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -
     return tf.squeeze(tf.slice(pairs, start, count), (2, 4))
 
 
+def _convolution(kernel: np.ndarray, precision: str, small: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What takes (B, H, W, in) to (B, H, W, out) by an odd (h, w, in, out), zeros around, the quickest way here."""
+    constant = tf.constant(kernel, precision)
+    if small:
+        return partial(_by_constant, kernel=constant.numpy())
+    if kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= winograd.WIDE and _multiplying_takes_longest(precision):
+        return winograd.Convolution(kernel, precision)
+    return lambda x: tf.nn.conv2d(x, constant, 1, "SAME")
+
+
+def _multiplying_takes_longest(precision: str) -> bool:
+    """Whether a convolution waits for its multiplications: not so on a GPU, nor with AMX, which has bfloat16 only."""
+    if tf.config.list_physical_devices("GPU"):
+        return False
+    return precision == "float32" or "amx_bf16" not in _cpu_flags()
+
+
 def _by_constant(x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
-    """(B, H, W, in) -> (B, H, W, out) by an odd (h, w, in, out), both ways by kernels that are part of the program."""
+    """A convolution, both ways by kernels that are part of the program."""
 
     @tf.custom_gradient
     def convolved(x: tf.Tensor) -> Any:

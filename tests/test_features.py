@@ -55,7 +55,7 @@ def test_vgg19_agrees_with_keras():
 
 def test_nothing_after_the_deepest_layer_is_computed():
     network = toy.network()
-    network._parameters["block1_conv2_kernel"] = None  # would fail if used
+    network._convolutions["block1_conv2"] = None  # would fail if used
     assert list(network(tf.constant(toy.picture(8, 8)), {"block1_conv1"})) == ["block1_conv1"]
 
 
