@@ -26,13 +26,14 @@ class Convolution:
     def __init__(self, kernel: np.ndarray, dtype: str):
         inputs, filters, outputs = transforms(POINTS)
         turned_inputs, turned_filters, turned_outputs = transforms(TURNED)
+        # A turned kernel's values there in those of the kernel here: one tensor serves both ways.
         shares = np.sum(turned_filters[:, ::-1] * filters, axis=1) / np.sum(filters**2, axis=1)
 
-        def both_ways(rows: np.ndarray) -> tf.Tensor:
+        def down_and_across(rows: np.ndarray) -> tf.Tensor:
             return tf.constant(np.kron(rows, rows), dtype)
 
-        self._forward = both_ways(inputs), both_ways(outputs)
-        self._backward = both_ways(turned_inputs * shares[:, np.newaxis]), both_ways(turned_outputs)
+        self._forward = down_and_across(inputs), down_and_across(outputs)
+        self._backward = down_and_across(turned_inputs * shares[:, np.newaxis]), down_and_across(turned_outputs)
         values = np.kron(filters, filters).astype(np.float32) @ kernel.reshape(9, -1)
         self._kernel = tf.constant(values.reshape(SIDE**2, *kernel.shape[2:]), dtype)
 
