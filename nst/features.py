@@ -18,8 +18,8 @@ Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
 STRIDE = 16  # pixels of the picture for one position of block 5
 NARROW = 8  # pixels of margin that are enough for the convolutions of blocks 1 and 2
 
-# A network of fewer parameters is compiled into the step: on a CPU, oneDNN then puts its kernels in order once and not
-# at every step, which took a tenth of the time at 128 pixels.  VGG-19's would take a gigabyte: they are copied often.
+# A network of fewer parameters is compiled into the step, wide layers apart: on a CPU, oneDNN then puts its kernels in
+# order once and not at every step, which took a tenth of the time at 128 pixels.  VGG-19's, copied often, take 1 GB.
 SMALL = 4_000_000
 
 
@@ -236,11 +236,11 @@ def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -
 
 def _convolution(kernel: np.ndarray, precision: str, small: bool) -> Callable[[tf.Tensor], tf.Tensor]:
     """What takes (B, H, W, in) to (B, H, W, out) by an odd (h, w, in, out), zeros around, the quickest way here."""
+    if kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= winograd.WIDE and _multiplying_takes_longest(precision):
+        return winograd.Convolution(kernel, precision)
     constant = tf.constant(kernel, precision)
     if small:
         return partial(_by_constant, kernel=constant.numpy())
-    if kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= winograd.WIDE and _multiplying_takes_longest(precision):
-        return winograd.Convolution(kernel, precision)
     return lambda x: tf.nn.conv2d(x, constant, 1, "SAME")
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from nst import features, winograd
 from nst.contenders import random_weights
 from nst.features import Network
+from nst.weights import compact
 from nst.winograd import POINTS, TURNED, Convolution, transforms
 from tests import toy
 
@@ -70,13 +71,18 @@ def test_it_compiles_once_for_every_size():
     ],
     ids=["GPU", "AVX512", "AMX"],
 )
-def test_wide_layers_of_vgg19_take_it_where_multiplying_takes_longest(monkeypatch, precision, gpus, flags, quick):
+def test_wide_layers_take_it_where_multiplying_takes_longest(monkeypatch, precision, gpus, flags, quick):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _kind: gpus)
     monkeypatch.setattr(features, "_cpu_flags", lambda: flags)
-    network = Network("vgg19", random_weights(), precision=precision)
-    taken = {name for name, each in network._convolutions.items() if isinstance(each, Convolution)}
-    wide = {"block2_conv2", *(layer for layer in network.layers if layer[5] in "345")}
-    assert taken == (wide if precision in quick else set())
+    deep = {f"block4_conv{i}" for i in (2, 3, 4)} | {"block5_conv1"}
+    wide = {
+        "compact": deep,
+        "vgg19": deep | {"block2_conv2", "block4_conv1"} | {f"block3_conv{i}" for i in (1, 2, 3, 4)},
+    }
+    for name, weights in (("compact", compact()), ("vgg19", random_weights())):
+        network = Network(name, weights, precision=precision)
+        taken = {layer for layer, each in network._convolutions.items() if isinstance(each, Convolution)}
+        assert taken == (wide[name] if precision in quick else set())
 
 
 def test_vgg19_sees_the_same_by_it(monkeypatch):
