@@ -26,7 +26,7 @@ s/step: the fastest of {turns} turns of at least 0.6 s, the contenders by turns:
 memory: the most that the process held, TensorFlow and weights with it; on a GPU, the most that TensorFlow took of it.
 of peak: floating-point operations of a step's convolutions and statistics, forward and gradient to the picture, by
   s/step and by the most that a matrix product or a large convolution reached in this run: {peaks}.
-  Counted as they are written: on a CPU ours spares most multiplications of VGG-19's wide convolutions (Winograd), and
+  Counted as they are written: on a CPU ours spares most multiplications of wide convolutions (Winograd), and
   it looks at the first style layers of a large picture by quarters, so there may be more than 100 %.
 plain: the same network and size as Keras' and TensorFlow's tutorials write it, float32, one scale; ratio: plain / ours.
   Ours sees up to {margin} pixels more on each side and keeps an average of its pictures; the plain one does neither.
