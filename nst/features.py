@@ -50,7 +50,8 @@ class Network:
         if precision != "float32":  # the picture comes in two parts, for it has more digits than bfloat16
             kernels["block1_conv1"] = np.tile(kernels["block1_conv1"], (1, 1, 2, 1))
         small = sum(value.size for value in weights.parameters.values()) < SMALL
-        self._convolutions = {name: _convolution(kernels[name], precision, small) for name in names}
+        tiled = _multiplying_takes_longest(precision)
+        self._convolutions = {name: _convolution(kernels[name], precision, small, tiled) for name in names}
         biases = {name: tf.constant(weights.parameters[f"{name}_bias"], precision) for name in names}
         self._biases: dict[str, Any] = {name: bias.numpy() if small else bias for name, bias in biases.items()}
         self.layers = tuple(layer for layer in CONVOLUTIONS if layer in names)
@@ -234,9 +235,9 @@ def _a_quarter(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -
     return tf.squeeze(tf.slice(pairs, start, count), (2, 4))
 
 
-def _convolution(kernel: np.ndarray, precision: str, small: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+def _convolution(kernel: np.ndarray, precision: str, small: bool, tiled: bool) -> Callable[[tf.Tensor], tf.Tensor]:
     """What takes (B, H, W, in) to (B, H, W, out) by an odd (h, w, in, out), zeros around, the quickest way here."""
-    if kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= winograd.WIDE and _multiplying_takes_longest(precision):
+    if tiled and kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= winograd.WIDE:
         return winograd.Convolution(kernel, precision)
     constant = tf.constant(kernel, precision)
     if small:
