@@ -146,7 +146,7 @@ class Peak:
     def __init__(self, precision: str):
         import tensorflow as tf
 
-        from nst.features import has_fast_bfloat16
+        from nst.machine import has_fast_bfloat16
 
         if precision == "auto":
             precision = "bfloat16" if has_fast_bfloat16() else "float32"

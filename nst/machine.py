@@ -1,6 +1,10 @@
-"""What this machine is, and how much of its memory this process has taken.  Standard library only."""
+"""What this machine is and can do, and how much of its memory this process has taken.
+
+Standard library only, but for `has_fast_bfloat16`, which asks TensorFlow about GPUs.
+"""
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -8,6 +12,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+BFLOAT16_FLAGS = "amx_bf16", "avx512_bf16"  # the faster one first
+# Values of ONEDNN_MAX_CPU_ISA that keep TensorFlow from using both of them, or the first alone.
+NO_BFLOAT16 = "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"
+NO_AMX = "AVX512_CORE_BF16", "AVX512_CORE_FP16"
 
 
 def describe(packages: Sequence[str]) -> str:
@@ -64,12 +73,37 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def has_fast_bfloat16() -> bool:
+    """Whether bfloat16 is faster than float32 here: on a GPU since Ampere, or an x86 CPU with AMX or AVX512-BF16.
+
+    Elsewhere TensorFlow rounds partial sums of bfloat16 products to bfloat16, which costs one of its three digits.
+    """
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
+    return not cpu_flags().isdisjoint(BFLOAT16_FLAGS)
+
+
+def cpu_flags() -> set[str]:
+    """Instruction sets that TensorFlow may use of this CPU, as Linux names them; empty on other systems."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    forbidden = set(BFLOAT16_FLAGS[: (limit in NO_AMX) + 2 * (limit in NO_BFLOAT16)])
+    return set(_cpu_facts().get("flags", "").split()) - forbidden
+
+
+@functools.cache
+def _cpu_facts() -> dict[str, str]:
+    """What Linux tells of the last core; empty elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor() or "unknown processor"
+        return {}
     pairs = (line.partition(":") for line in text.splitlines())
-    facts = {name.strip(): fact.strip() for name, _, fact in pairs}
-    special = [name for name in ("amx_bf16", "avx512_bf16") if name in facts.get("flags", "").split()]
-    return " with ".join([facts.get("model name", "unknown processor"), *special[:1]])
+    return {name.strip(): fact.strip() for name, _, fact in pairs}
+
+
+def _processor() -> str:
+    name = _cpu_facts().get("model name") or platform.processor() or "unknown processor"
+    special = [flag for flag in BFLOAT16_FLAGS if flag in cpu_flags()]
+    return " with ".join([name, *special[:1]])

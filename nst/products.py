@@ -1,12 +1,15 @@
-"""Products over all positions of a layer: most of a step's arithmetic, quick and exact enough in bfloat16.
+"""Products over all positions of a layer: most of a step's arithmetic, fast and accurate enough in bfloat16.
 
-bfloat16 products are summed in float32 inside, but come out rounded to three digits.  So the positions are cut into
-chunks, each chunk's product is rounded, and the sum is taken in float32: the roundings of many chunks cancel.
+Hardware that multiplies bfloat16 sums in float32 and rounds the result to three digits.  So the positions are cut into
+chunks, each chunk's product is rounded, and the sum is taken in float32: the roundings of many chunks cancel.  On other
+hardware, where TensorFlow would round the sums inside a chunk as well, the products are taken in float32.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
+
+from nst.machine import has_fast_bfloat16
 
 CHUNK = 1024  # positions; with half as many the sum would take longer than the products
 
@@ -33,13 +36,14 @@ def mapped(features: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tens
         features: (B, H, W, C).
         matrix, offset: float32 A (B, C, D) and b (B, D), of each picture its own.
     """
-    kernels, biases = (tf.unstack(tf.cast(part, features.dtype)) for part in (matrix, offset))
+    factors = _multipliable(features)
+    kernels, biases = (tf.unstack(tf.cast(part, factors.dtype)) for part in (matrix, offset))
     # As 1×1 convolutions, because those add the offset in the same pass.
     pictures = [
         tf.nn.bias_add(tf.nn.conv2d(picture[tf.newaxis], kernel[tf.newaxis, tf.newaxis], 1, "VALID"), bias)
-        for picture, kernel, bias in zip(tf.unstack(features), kernels, biases, strict=True)
+        for picture, kernel, bias in zip(tf.unstack(factors), kernels, biases, strict=True)
     ]
-    return tf.concat(pictures, axis=0)
+    return tf.cast(tf.concat(pictures, axis=0), features.dtype)
 
 
 def shifted(features: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
@@ -55,7 +59,13 @@ def shifted(features: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
 
 def _mean_over_positions(product: Callable[[tf.Tensor], tf.Tensor], features: tf.Tensor) -> tf.Tensor:
     """`product`, which takes (chunks, n, C) to (chunks, …), of each picture, summed over its chunks, by H·W."""
-    return tf.stack([_sum_over_chunks(product, picture) for picture in tf.unstack(features)]) / positions(features)
+    pictures = tf.unstack(_multipliable(features))
+    return tf.stack([_sum_over_chunks(product, picture) for picture in pictures]) / positions(features)
+
+
+def _multipliable(features: tf.Tensor) -> tf.Tensor:
+    """The features in a dtype whose products this hardware sums in float32."""
+    return features if has_fast_bfloat16() else tf.cast(features, tf.float32)
 
 
 def _sum_over_chunks(product: Callable[[tf.Tensor], tf.Tensor], picture: tf.Tensor) -> tf.Tensor:

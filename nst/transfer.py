@@ -148,7 +148,8 @@ class StyleTransfer:
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """How an image of the photo's size is judged."""
         seen = self.network(tf.constant(photo), set(settings.content_layers), settings.padding)
-        many = photo.shape[1] * photo.shape[2] > MANY
+        # L-BFGS compares gradients, which need the same positions; "paper" is there to be checked number by number.
+        thins = settings.optimizer == "adam" and settings.normalization != "paper"
         return Objective(
             content={layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()},
             style=style,
@@ -158,7 +159,7 @@ class StyleTransfer:
             statistics=settings.style_statistics,
             normalization=settings.normalization,
             margin=settings.padding,
-            thins=many and settings.optimizer == "adam",  # L-BFGS compares gradients: they need the same positions
+            thins=thins and photo.shape[1] * photo.shape[2] > MANY,
         )
 
     def _stepper(self, objective: Objective, photo: np.ndarray, settings: Settings) -> Stepper:

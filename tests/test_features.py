@@ -266,12 +266,3 @@ def test_a_gpus_memory_is_taken_as_it_is_needed(monkeypatch, error):
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", tell)
     assert load_network(Settings(network="compact", precision="float32")).name == "compact"
     assert told == [("GPU", True)]
-
-
-@pytest.mark.parametrize(
-    ("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)], ids=["Turing", "Ampere", "Hopper"]
-)
-def test_bfloat16_on_gpus(monkeypatch, capability, fast):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"])
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
-    assert features.has_fast_bfloat16() is fast

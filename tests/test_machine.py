@@ -1,10 +1,12 @@
 """nst.machine: cores, versions, memory, and the GPUs that a driver tells of."""
 
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
 from nst import machine
 
@@ -57,3 +59,41 @@ def test_no_driver_no_gpus(monkeypatch, error):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(subprocess, "run", run)
     assert machine.gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)], ids=["Turing", "Ampere", "Hopper"]
+)
+def test_bfloat16_on_gpus(monkeypatch, capability, fast):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
+    assert machine.has_fast_bfloat16() is fast
+
+
+AMX, AVX512, NEITHER = {"amx_bf16", "avx512_bf16", "avx2"}, {"avx512_bf16", "avx2"}, {"avx2"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "flags"),
+    [
+        ("", AMX),
+        ("DEFAULT", AMX),
+        ("AVX512_CORE_AMX", AMX),
+        ("avx512_core_fp16", AVX512),
+        ("AVX512_CORE_BF16", AVX512),
+        ("AVX512_CORE", NEITHER),
+        ("AVX2", NEITHER),
+    ],
+)
+def test_what_onednn_must_not_use_is_not_there(monkeypatch, limit, flags):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setattr(machine, "_cpu_facts", lambda: {"model name": "A CPU", "flags": "avx2 avx512_bf16 amx_bf16"})
+    assert machine.cpu_flags() == flags
+    assert machine.has_fast_bfloat16() is (flags != NEITHER)
+    assert ("with amx_bf16" in machine.describe(())) is (flags == AMX)
+
+
+def test_where_linux_tells_nothing_bfloat16_is_not_fast(monkeypatch):
+    monkeypatch.setattr(machine, "_cpu_facts", dict)
+    assert machine.cpu_flags() == set() and not machine.has_fast_bfloat16()
+    assert "unknown processor" in machine.describe(()) or platform.processor() in machine.describe(())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst import features, winograd
+from nst import features, machine, winograd
 from nst.contenders import random_weights
 from nst.features import Network
 from nst.weights import compact
@@ -66,14 +66,16 @@ def test_it_compiles_once_for_every_size():
     ("gpus", "flags", "quick"),
     [
         (["gpu"], set(), ()),
+        ([], {"avx2"}, ("float32", "bfloat16")),
         ([], {"avx512_bf16"}, ("float32", "bfloat16")),
         ([], {"avx512_bf16", "amx_bf16"}, ("float32",)),
     ],
-    ids=["GPU", "AVX512", "AMX"],
+    ids=["GPU", "AVX2", "AVX512", "AMX"],
 )
 def test_wide_layers_take_it_where_multiplying_takes_longest(monkeypatch, precision, gpus, flags, quick):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _kind: gpus)
-    monkeypatch.setattr(features, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _gpu: {"compute_capability": (9, 0)})
+    monkeypatch.setattr(machine, "cpu_flags", lambda: flags)
     deep = {f"block4_conv{i}" for i in (2, 3, 4)} | {"block5_conv1"}
     wide = {
         "compact": deep,

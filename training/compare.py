@@ -17,8 +17,9 @@ from distill import teachers
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from nst import Settings, StyleTransfer, catalogue, images, weights
-from nst.features import Network, has_fast_bfloat16
+from nst.features import Network
 from nst.losses import content_loss, content_spread, style_loss, style_statistics
+from nst.machine import has_fast_bfloat16
 from nst.settings import STYLE_LAYERS
 
 PAIRS = (  # examples by name, or files in the folder of pictures
