@@ -88,8 +88,10 @@ def has_fast_bfloat16() -> bool:
 def cpu_flags() -> set[str]:
     """Instruction sets that TensorFlow may use of this CPU, as Linux names them; empty on other systems."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    forbidden = set(BFLOAT16_FLAGS[: (limit in NO_AMX) + 2 * (limit in NO_BFLOAT16)])
-    return set(_cpu_facts().get("flags", "").split()) - forbidden
+    flags = set(_cpu_facts().get("flags", "").split())
+    if limit in NO_BFLOAT16:
+        return flags.difference(BFLOAT16_FLAGS)
+    return flags - {"amx_bf16"} if limit in NO_AMX else flags
 
 
 @functools.cache

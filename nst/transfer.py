@@ -67,7 +67,8 @@ class StyleTransfer:
     def __init__(self, network: Network):
         self.network = network
         xla = os.environ.get("NST_XLA", "0") not in ("", "0") or None
-        self._compiled_steps = tf.function(self._after_steps, reduce_retracing=True, jit_compile=xla)
+        # Without AutoGraph, whose translation of this project's code would keep the first frame waiting for a second.
+        self._compiled_steps = tf.function(self._after_steps, reduce_retracing=True, jit_compile=xla, autograph=False)
         self._paces: dict[int, float] = {}  # of the latest run: they tell how long the next one will take
 
     def stylize(

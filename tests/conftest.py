@@ -2,23 +2,79 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from painter import picture
+from serving import Stage, served
+
+from nst import machine, preflight
+from nst.studio import Studio
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NO_CHROMIUM = "There is no Chromium to open the page with (apt install chromium)."
+WORKER_MEMORY = 3 << 30  # bytes that the tests of a file take, with the processes and the browser they start
+LONG = "test_app", "test_transfer", "test_main", "test_notebooks", "test_bench", "test_docs"  # run before the others
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # there are more workers than cores
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
-@pytest.fixture(scope="module")
+def pytest_report_header() -> str:
+    return f"Chromium: {CHROMIUM or NO_CHROMIUM}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, for tests that wait for a page; fewer where memory is short."""
+    free = preflight.available() or WORKER_MEMORY
+    return max(1, min((machine.cores() or 1) + 1, free // WORKER_MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)  # else one worker ends long after the others
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """As they were before the test: a command that has painted leaves them ignored, and so would what we start."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
 def browser():
     """Chromium without a window; where there is none, the test is skipped, but fails in CI."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no Chromium to open the page with.")
+    if CHROMIUM is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_CHROMIUM)
     playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
-    chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
     yield chromium
     chromium.close()
     playwright.stop()
+
+
+@pytest.fixture(scope="session")
+def stage():
+    """The stage of a page that is served for all tests that visit it."""
+    stage = Stage()
+    with served(stage) as stage.address:
+        yield stage
+
+
+@pytest.fixture
+def address(stage):
+    """address(studio) is where the page of that studio is."""
+
+    def take(studio: Studio) -> str:
+        stage.studio = studio
+        return stage.address
+
+    yield take
+    stage.clear()
 
 
 @pytest.fixture

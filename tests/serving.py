@@ -1,11 +1,48 @@
-"""The page in a process of its own, as those who run it start it: for the tests of what it is started from."""
+"""The page on a server: in this process, with a studio that tests exchange, or in its own, as owners start it."""
 
 import contextlib
 import http.client
 import socket
 import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from nst.studio import Studio
+
+HANG = 300  # seconds without an answer that are taken for a hang, also on a machine that is busy with other work
+
+
+class Stage:
+    """Stands for the studio of a page that is built once; the test's own studio answers."""
+
+    def __init__(self) -> None:
+        self.studio, self.address = Studio(), ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.studio, name)
+
+    def clear(self) -> None:
+        """Wait until nobody's picture is painted any longer: the visitors of the test have gone."""
+        deadline = time.monotonic() + HANG
+        while self.studio._turn and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert self.studio._turn is None, "a run goes on although its visitor has left"
+
+
+@contextlib.contextmanager
+def served(studio: Any, **options: Any) -> Iterator[str]:
+    """The address, without a slash at its end, of the page of a studio, in this process."""
+    import app  # and Gradio with it, which takes seconds
+
+    page = app.build(studio)
+    app.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)
+    try:
+        yield str(page.local_url).rstrip("/")
+    finally:
+        page.close(verbose=False)
 
 
 def free_port() -> int:
@@ -16,7 +53,7 @@ def free_port() -> int:
 
 def wait_until_ok(process: subprocess.Popen, port: int, path: str) -> None:
     """Until the server says 200, or the process is over, which fails the test."""
-    for _ in range(600):
+    for _ in range(5 * HANG):
         if answer(port, path) == 200:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -27,7 +64,7 @@ def wait_until_ok(process: subprocess.Popen, port: int, path: str) -> None:
 
 def answer(port: int, path: str) -> int | None:
     """The status; None if nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG)
     try:
         connection.request("GET", path)
         return connection.getresponse().status

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.serving import free_port, wait_until_ok
+from tests.serving import HANG, free_port, wait_until_ok
 
 ROOT = Path(__file__).parent.parent
 TARGETS = ("cpu", "gpu")
@@ -227,4 +227,4 @@ def test_what_is_copied_suffices_and_the_stop_signal_stops_it(start):
         wait_until_ok(process, port, path)
     assert health(port) == 0
     process.send_signal(signal.Signals[last("cpu", "STOPSIGNAL")])
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=HANG) == 0

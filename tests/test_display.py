@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from serving import HANG
 
 from nst import display, images
 from nst.curves import History
@@ -136,6 +137,7 @@ def show(browser):
 
     def open_page(body: str, width: int = 360, theme: str = LIGHT, **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **options))
+        contexts[-1].set_default_timeout(1000 * HANG)
         tab = contexts[-1].new_page()
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         dark = "dark" if theme == DARK else ""
@@ -229,7 +231,7 @@ def test_the_wipe_jumps_where_it_is_tapped(show):
     tab = show(compared(), has_touch=True)
     box = tab.locator(".wipe > div").bounding_box()
     tab.touchscreen.tap(box["x"] + 0.5 * box["width"], box["y"] + 10)
-    tab.wait_for_selector(".wipe input[aria-valuetext^='50 %']", timeout=5000)
+    tab.wait_for_selector(".wipe input[aria-valuetext^='50 %']")
 
 
 def test_the_wipe_leaves_the_fullscreen_button_alone(show):
@@ -237,7 +239,7 @@ def test_the_wipe_leaves_the_fullscreen_button_alone(show):
         '<b id="full" style="position: absolute; z-index: 20; top: 8px; right: 8px; width: 24px; height: 24px"></b>'
     )
     tab = show(compared().replace('<div id="wipe">', f'{button}<div id="wipe">'))
-    tab.click("#full", timeout=2000)
+    tab.click("#full")
     assert tab.get_attribute(".wipe input", "aria-valuetext") == "0 % of the photo"
 
 

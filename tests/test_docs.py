@@ -4,6 +4,7 @@ What cannot be run here (it serves for ever, installs, needs Docker or a login) 
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -20,7 +21,6 @@ import pytest
 from painter import Painter
 from PIL import Image
 
-import app
 from nst import Frame, bench, doctor, space
 from nst.__main__ import _written, main
 from nst.settings import Settings
@@ -125,16 +125,32 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def served():
+@pytest.fixture(scope="module", autouse=True)
+def one_engine():
+    """The commands share an engine for each network that they ask for: every new one is compiled for seconds."""
+    from nst import features, transfer
+
+    networks, load_network = {}, features.load_network
+
+    def load(settings: Settings) -> features.Network:
+        asked = settings.network, settings.weights, settings.pooling, settings.precision
+        if asked not in networks:
+            networks[asked] = load_network(settings)
+        return networks[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "load_network", load)
+        patch.setattr(transfer, "StyleTransfer", functools.cache(transfer.StyleTransfer))
+        yield
+
+
+@pytest.fixture
+def served(address):
     """The address of a page with an engine that paints at once."""
     engine: Any = Painter(steps=2).released()
     studio = Studio(lambda _: engine)
     studio.warm()
-    page = app.build(studio)
-    app.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    yield str(page.local_url).rstrip("/")
-    page.close(verbose=False)
+    return address(studio)
 
 
 def size_of(path: Path) -> tuple[str | None, int]:
@@ -229,7 +245,8 @@ def test_one_test_can_be_chosen(command):
 def test_make(command):
     dry = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr
-    assert {"make run": "python app.py", "make test": "python -m pytest"}[command] in dry.stdout
+    done = {"make run": "python app.py", "make test": '-m "not apart"', "make test-apart": "-m apart"}
+    assert done[command] in dry.stdout
 
 
 @each_command("pip install ")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from serving import HANG
 
 from nst import images, recipe, timelapse
 from nst.__main__ import _flag, _parser, _settings, _written
@@ -44,7 +45,7 @@ ENGINE = textwrap.dedent("""
     if behavior == "slow film":
         from nst import timelapse
 
-        timelapse.write = lambda *_, **__: (print("filming", flush=True), time.sleep(60))
+        timelapse.write = lambda *_, **__: (print("filming", flush=True), time.sleep(600))
 
     class StyleTransfer:
         def __init__(self, network):
@@ -53,7 +54,7 @@ ENGINE = textwrap.dedent("""
         def stylize(self, content, styles, settings):
             if behavior == "slow start":
                 print("starting", flush=True)
-                time.sleep(60)
+                time.sleep(600)
             steps = sum(steps for _, steps in settings.scales())
             step = 0
             for side, count in settings.scales():
@@ -71,11 +72,11 @@ ENGINE = textwrap.dedent("""
                     if behavior == "overflow":
                         raise FloatingPointError("The loss overflowed at step 1; try a lower learning rate.")
                     if behavior == "slow":
-                        time.sleep(60)
+                        time.sleep(600)
                     if behavior == "deaf" and step == 3:  # as when a signal comes while a destructor runs
                         with contextlib.suppress(BaseException):
                             os.kill(os.getpid(), signal.SIGINT)
-                            time.sleep(60)
+                            time.sleep(600)
                 step += 1
 
     sys.modules["nst.features"] = types.SimpleNamespace(load_network=load_network)
@@ -119,7 +120,7 @@ def run(start):
 
     def finish(*arguments: object, **options) -> tuple[int, str, str]:
         process = start(*arguments, **options)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HANG)
         return process.returncode, out, err
 
     return finish
@@ -252,7 +253,7 @@ def test_a_bar_on_a_terminal_only(start):
     ours, theirs = pty.openpty()
     pytest.importorskip("termios").tcsetwinsize(theirs, (24, 100))
     process = start(*paint(), stderr=theirs)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANG)
     os.close(theirs)
     bar = os.read(ours, 65536).decode()
     os.close(ours)
@@ -307,7 +308,7 @@ def test_a_reader_who_leaves_does_not_stop_the_painting(start, tmp_path):
     process = start(*paint("--json", "--steps", 2000))
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=HANG) == 0
     assert process.stderr.read() == ""
     assert size(tmp_path / "out.png") == ("PNG", 64, 48)
 
@@ -395,7 +396,7 @@ def test_interrupting_a_real_run_saves_what_is_painted(start, tmp_path):
     process = start(*paint("--json", "--steps", 5000, "--network", "compact"), engine="real")
     assert json.loads(process.stdout.readline())["step"] == 0
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG)
     assert process.returncode == 130
     assert re.fullmatch(
         r"nst: Stopped at step \d+ of 10000; what was painted so far is in out.png, 64 x 48 pixels.\n", err
@@ -410,7 +411,7 @@ def test_stopping_saves_picture_and_film(start, tmp_path, number):
     process = start(*paint("--json", "--timelapse", "film.gif"), behavior="slow")
     process.stdout.readline()
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 130
     assert err == "nst: Stopped at step 0 of 8; what was painted so far is in out.png, 64 x 48 pixels.\n"
     assert size(tmp_path / "out.png") == ("PNG", 64, 48)
@@ -421,7 +422,7 @@ def test_stopping_saves_picture_and_film(start, tmp_path, number):
 
 def test_a_stop_that_is_lost_in_a_callback_is_heeded_at_the_next_frame(start, tmp_path):
     process = start(*paint(), behavior="deaf")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 130
     assert err.startswith("nst: Stopped at step 4 of 8; what was painted so far is in out.png")
 
@@ -430,7 +431,7 @@ def test_stopping_the_film_keeps_the_picture(start, tmp_path):
     process = start(*paint("--timelapse", "film.gif"), behavior="slow film")
     assert process.stdout.readline() == "filming\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 130
     assert "is in out.png, 64 x 48 pixels.\nnst: film.gif was not written.\n" in err
     assert size(tmp_path / "out.png") == ("PNG", 64, 48)
@@ -442,7 +443,7 @@ def test_stopping_before_anything_is_painted_writes_nothing(start, tmp_path):
     process = start(*paint(), behavior="slow start")
     assert process.stdout.readline() == "starting\n"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG)
     assert (process.returncode, out) == (130, "")
     assert err == "nst: Stopped before anything was painted; nothing was written.\n"
     assert (tmp_path / "out.png").read_bytes() == b"old"

@@ -8,6 +8,8 @@ from PIL import Image, ImageFilter
 
 from examples import pointillist_shore, woodcut_wave
 
+pytestmark = pytest.mark.apart
+
 PROGRAMS = {"pointillist_shore": pointillist_shore.paint, "woodcut_wave": woodcut_wave.paint}
 SIZES = {"pointillist_shore": (900, 720), "woodcut_wave": (960, 662)}
 WIDTH = 240

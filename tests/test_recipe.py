@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from serving import HANG
 
 from nst import images, recipe
 from nst.images import ImageError
@@ -334,7 +335,7 @@ def test_files_without_a_recipe(name, tmp_path):
     start = time.perf_counter()
     assert recipe.read(WITHOUT[name]) is None
     assert recipe.read(tmp_path / "x.png") is None
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < HANG
 
 
 def test_a_huge_text_is_not_read_to_its_end():
@@ -343,7 +344,7 @@ def test_a_huge_text_is_not_read_to_its_end():
     assert len(images.read_text(data) or "") == images.MAX_TEXT
     with pytest.raises(ValueError, match="damaged"):
         recipe.read(data)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < HANG
 
 
 def test_a_recipe_survives_what_follows_it():

@@ -8,6 +8,8 @@ from PIL import Image, ImageFilter
 
 from examples.starry_night import Canvas, paint, sky
 
+pytestmark = pytest.mark.apart
+
 SHIPPED = Path(__file__).parent.parent / "examples" / "starry_night.jpg"
 
 

@@ -1,5 +1,6 @@
 """How the compact network is made: toy pictures, toy teachers, and the programs as their users run them."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -21,6 +22,8 @@ sys.path.insert(0, str(TRAINING))
 import compare  # noqa: E402
 import distill  # noqa: E402
 import half_painted  # noqa: E402
+
+pytestmark = pytest.mark.apart
 
 WIDTHS = (4, 5, 6, 7, 8)
 
@@ -69,6 +72,14 @@ def command(material: Path, run: Path, *more: str) -> list[str]:
     given = [f"--{flag}={material / name}" for flag, name in folders.items()]
     sizes = "--widths 4 5 6 7 8 --sides 32 48 --batch-pixels 4096 --steps 4 --checkpoint-steps 2 --precision float32"
     return [*given, f"--run={run}", *sizes.split(), *more]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_crops():
+    """Networks are judged on crops that are as small as those they are trained on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distill, "fixed_crops", functools.partial(distill.fixed_crops, side=48))
+        yield
 
 
 @pytest.fixture(autouse=True)
