@@ -66,13 +66,6 @@ def cores() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def has_fast_bfloat16() -> bool:
     """Whether bfloat16 is faster than float32 here: on a GPU since Ampere, or an x86 CPU with AMX or AVX512-BF16.
 
@@ -92,6 +85,13 @@ def cpu_flags() -> set[str]:
     if limit in NO_BFLOAT16:
         return flags.difference(BFLOAT16_FLAGS)
     return flags - {"amx_bf16"} if limit in NO_AMX else flags
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 @functools.cache

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
-from serving import HANG
 
 from nst import images, recipe
 from nst.images import ImageError
@@ -332,19 +331,19 @@ WITHOUT = {
 @pytest.mark.parametrize("name", WITHOUT)
 def test_files_without_a_recipe(name, tmp_path):
     (tmp_path / "x.png").write_bytes(WITHOUT[name])
-    start = time.perf_counter()
+    start = time.thread_time()
     assert recipe.read(WITHOUT[name]) is None
     assert recipe.read(tmp_path / "x.png") is None
-    assert time.perf_counter() - start < HANG
+    assert time.thread_time() - start < 5
 
 
 def test_a_huge_text_is_not_read_to_its_end():
     data = HEAD + chunk(b"tEXt", b'nst\0{"nst": "' + b"x" * 50_000_000)
-    start = time.perf_counter()
+    start = time.thread_time()
     assert len(images.read_text(data) or "") == images.MAX_TEXT
     with pytest.raises(ValueError, match="damaged"):
         recipe.read(data)
-    assert time.perf_counter() - start < HANG
+    assert time.thread_time() - start < 5
 
 
 def test_a_recipe_survives_what_follows_it():
