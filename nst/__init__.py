@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or TensorFlow takes the whole GPU at once
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # or, on CPUs without AVX512, convolutions take half as long again
 
 __all__ = ["Frame", "Settings", "StyleTransfer", "load_network"]
 

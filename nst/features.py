@@ -1,4 +1,4 @@
-"""VGG-19 (Simonyan and Zisserman 2015) as a function from image to {layer: activations}; which network, how precise."""
+"""A VGG (Simonyan and Zisserman 2015) as a function from image to {layer: activations}; which network, how precise."""
 
 import contextlib
 import os
@@ -24,13 +24,13 @@ SMALL = 4_000_000
 
 
 class Network:
-    """The convolutions of a VGG-19, frozen: `network(image, layers)` gives the activations of the layers asked for.
+    """The convolutions of a VGG, frozen: `network(image, layers)` gives the activations of the layers asked for.
 
     Parameters `LAYER_head_kernel` and `LAYER_head_bias` are a 1×1 convolution through which that layer is seen (so the
-    compact network predicts VGG-19's channels); a layer without them is seen as it is.
+    compact network predicts a VGG's channels); a layer without them is seen as it is.
 
     Attributes:
-        name: "vgg19" or "compact".
+        name: "vgg19", "vgg16" or "compact".
         reason: a sentence for a person on why it is this network.
         precision: dtype of the activations, "float32" or "bfloat16".
         weights_hash: `Weights.digest` of what it was made of.
@@ -86,7 +86,7 @@ class Network:
         around, margin = margins(margin)
         x = self._normalized(_placed(image, _mirrored(height, around, margin), _mirrored(width, around, margin)))
         features: Features = {}
-        spoiled = 0  # rows and columns on each side that the convolutions' zeros, which are VGG-19's, have reached
+        spoiled = 0  # rows and columns on each side that the convolutions' zeros, which are the VGG's, have reached
         for layer in self.layers:
             stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
             if layer.endswith("conv1") and stride > 1:
@@ -119,7 +119,7 @@ class Network:
         return self._convolved(x, f"{layer}_head") if f"{layer}_head" in self._convolutions else x
 
     def _convolved(self, x: tf.Tensor, convolution: str) -> tf.Tensor:
-        """With zeros around, as VGG-19 does, and with bias and ReLU."""
+        """With zeros around, as a VGG does, and with bias and ReLU."""
         y = self._convolutions[convolution](tf.cast(x, self._arithmetic))
         return tf.nn.relu(tf.nn.bias_add(tf.cast(y, self.precision), self._biases[convolution]))
 
@@ -140,7 +140,11 @@ def load_network(settings: Settings) -> Network:
         precision = "bfloat16" if machine.has_fast_bfloat16() else "float32"
     name, reason = choose_network(settings)
     try:
-        source = weights.compact() if name == "compact" else _vgg19_weights(settings)
+        if name == "compact":
+            source = weights.compact()
+        else:
+            source = weights.read(settings.weights) if settings.weights else weights.imagenet()
+            name = source.architecture().replace("VGG-", "vgg")
     except WeightsError as error:
         if settings.weights:
             raise
@@ -155,7 +159,7 @@ def choose_network(settings: Settings) -> tuple[str, str]:
     What `auto` comes to can be said by NST_NETWORK; else it never causes a download.
     """
     if settings.weights:
-        return "vgg19", f"VGG-19 with the weights in {Path(settings.weights).name}."
+        return "vgg19", f"With the weights in {Path(settings.weights).name}."
     if settings.network != "auto":
         return settings.network, "As asked for."
     if (chosen := os.environ.get("NST_NETWORK")) in ("compact", "vgg19"):
@@ -165,10 +169,6 @@ def choose_network(settings: Settings) -> tuple[str, str]:
     if not tf.config.list_physical_devices("GPU"):
         return "compact", "The compact network in the package: without a GPU, VGG-19 takes several times as long."
     return "vgg19", "VGG-19: its weights and a GPU are at hand."
-
-
-def _vgg19_weights(settings: Settings) -> Weights:
-    return weights.read(settings.weights) if settings.weights else weights.imagenet()
 
 
 def margins(margin: int) -> tuple[int, int]:

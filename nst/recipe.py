@@ -44,7 +44,7 @@ class Recipe:
     """What made a picture."""
 
     version: str  # of this program
-    network: str  # what really painted where the settings say "auto": "compact" or "vgg19"
+    network: str  # what really painted where the settings say "auto": "compact", "vgg19" or "vgg16"
     precision: str  # likewise: "float32" or "bfloat16"
     weights_hash: str  # `Weights.digest`
     content: Ingredient

@@ -29,8 +29,8 @@ class Settings:
     size: int = _knob(512, "longest side of the painted picture, in pixels", 64, 4096)
     strength: float = _knob(50.0, "0 keeps the photo, 100 gives in to the painting; 25 more make β/α tenfold", 0, 100)
 
-    network: str = _knob("auto", "the VGG-19 that looks at the pictures", choices=("auto", "compact", "vgg19"))
-    weights: str = _knob("", "file with weights for vgg19: Keras .h5, NumPy .npz or MatConvNet .mat")
+    network: str = _knob("auto", "the network that looks at the pictures", choices=("auto", "compact", "vgg19"))
+    weights: str = _knob("", "file with a VGG-19 or VGG-16: Keras .h5, NumPy .npz or MatConvNet .mat")
     pooling: str = _knob("average", "pooling between the network's blocks", choices=("average", "max"))
     precision: str = _knob("auto", "arithmetic inside the network", choices=("auto", "float32", "bfloat16"))
 

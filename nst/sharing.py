@@ -58,8 +58,8 @@ def from_recipe(made: Recipe, controls: Collection[str]) -> Shared:
     """
     notes = list(made.notes)
     settings = replace(made.settings, weights="", style_blend=(), frames_per_second=Settings().frames_per_second)
-    if made.network in ("compact", "vgg19"):  # what really painted where the settings left it open
-        settings = replace(settings, network=made.network)
+    if made.network in ("compact", "vgg19", "vgg16"):  # what really painted where the settings left it open
+        settings = replace(settings, network=made.network.replace("16", "19"))  # the genuine one that a page has
     if made.settings.weights:
         notes.append(f"Its weights file, {made.settings.weights}, is not taken from a picture.")
     size = min(max(settings.size, MIN_SIZE), limits.here().size)

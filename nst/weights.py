@@ -3,11 +3,14 @@
 Every source ends in the same `Weights`, for RGB pictures; nothing is unpickled.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
 import socket
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -22,7 +25,7 @@ CONVOLUTIONS = {  # name, as Keras has it -> filters, first to deepest
     for block, (count, filters) in enumerate(((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)), start=1)
     for index in range(1, count + 1)
 }
-COMPACT_FILE = Path(__file__).with_name("compact_vgg19.npz")
+COMPACT_FILE = Path(__file__).with_name("compact.npz")
 KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: what the compact network expects
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, of 255: subtracted from each picture when VGG-19 was trained
@@ -59,6 +62,11 @@ class Weights(NamedTuple):
                 digest.update(array.data)
         return digest.hexdigest()[:16]
 
+    def architecture(self) -> str:
+        """Which VGG it is, "VGG-19" or "VGG-16"; only the former has fourth convolutions.  Both have the first five."""
+        deep = any(key.startswith("block4") for key in self.parameters)
+        return "VGG-16" if deep and not any("_conv4_" in key for key in self.parameters) else "VGG-19"
+
     def filters(self) -> dict[str, tuple[int, int]]:
         """For each convolution the number of its channels, and of those through which it is seen."""
         counts = {key: len(value) for key, value in self.parameters.items() if key.endswith("_bias")}
@@ -67,7 +75,7 @@ class Weights(NamedTuple):
 
 
 def compact(path: str | Path = COMPACT_FILE) -> Weights:
-    """The compact VGG-19 that comes with the package, or another that `training/` made; its shape is the file's."""
+    """The compact network that comes with the package, or another that `training/` made; its shape is the file's."""
     return Weights(_read_arrays(Path(path)), COMPACT_MEAN, COMPACT_SCALE)
 
 
@@ -124,11 +132,11 @@ def imagenet(download: bool | None = None) -> Weights:
 
 
 def read(path: str | Path) -> Weights:
-    """VGG-19's weights from a file.
+    """VGG-19's or VGG-16's weights from a file.
 
     Args:
         path: Keras `.h5` or `.weights.h5` (with or without the top), `.npz` with keys such as `block1_conv1_kernel` or
-            `conv1_1_W`, or MatConvNet's `imagenet-vgg-verydeep-19.mat`.
+            `conv1_1_W`, or MatConvNet's `imagenet-vgg-verydeep-19.mat` or `-16.mat`.
 
     Raises:
         WeightsError: the file is missing, damaged, of another format or another network.
@@ -142,15 +150,18 @@ def read(path: str | Path) -> Weights:
     try:
         weights = readers[path.suffix](path)
     except Exception as error:  # each format's reader has its own ways to fail on a foreign or damaged file
-        raise WeightsError(f"weights: {path.name} does not hold the convolutions of a VGG-19") from error
-    _check_shapes(weights.parameters, path.name)
+        raise WeightsError(f"weights: {path.name} does not hold the convolutions of a VGG") from error
+    _check_shapes(weights, path.name)
     return weights
 
 
-def _check_shapes(parameters: Mapping[str, np.ndarray], file: str) -> None:
-    """Raise unless these are VGG-19's convolutions, of which the deepest may be missing."""
+def _check_shapes(weights: Weights, file: str) -> None:
+    """Raise unless these are the convolutions of a VGG, of which the deepest may be missing."""
+    parameters, architecture = weights.parameters, weights.architecture()
     channels, missing = 3, ""
     for layer, filters in CONVOLUTIONS.items():
+        if architecture == "VGG-16" and layer.endswith("conv4"):
+            continue
         kernel, bias = parameters.get(f"{layer}_kernel"), parameters.get(f"{layer}_bias")
         if kernel is None or bias is None:
             missing = missing or layer
@@ -159,10 +170,10 @@ def _check_shapes(parameters: Mapping[str, np.ndarray], file: str) -> None:
             raise WeightsError(f"weights: {file} has {layer} but not {missing}, without which it cannot be computed")
         right = (3, 3, channels, filters)
         if (kernel.shape, bias.shape) != (right, right[-1:]):
-            raise WeightsError(f"weights: the kernel of {layer} in {file} is {kernel.shape}; VGG-19's is {right}")
+            raise WeightsError(f"weights: the kernel of {layer} in {file} is {kernel.shape}; a VGG's is {right}")
         channels = filters
     if missing == next(iter(CONVOLUTIONS)):
-        raise WeightsError(f"weights: {file} does not hold the convolutions of a VGG-19")
+        raise WeightsError(f"weights: {file} does not hold the convolutions of a VGG")
 
 
 def _caffe_weights(parameters: dict[str, np.ndarray]) -> Weights:
@@ -185,13 +196,14 @@ def _keras_parameters(model: Any) -> dict[str, np.ndarray]:
 def _read_keras(path: Path) -> Weights:
     import keras
 
-    model = keras.applications.VGG19(include_top=False, weights=None)  # pyright: ignore[reportArgumentType]
-    try:
-        model.load_weights(path)
-    except ValueError:  # the file may hold the three dense layers as well
-        model = keras.applications.VGG19(include_top=True, weights=None)  # pyright: ignore[reportArgumentType]
-        model.load_weights(path)
-    return _caffe_weights(_keras_parameters(model))
+    shapes = itertools.product((False, True), (keras.applications.VGG19, keras.applications.VGG16))
+    for include_top, network in shapes:  # the file may hold the three dense layers as well
+        model = network(include_top=include_top, weights=None)  # pyright: ignore[reportArgumentType]
+        with contextlib.suppress(ValueError, UserWarning), warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # as Keras says that some layers are not in the file
+            model.load_weights(path)
+            return _caffe_weights(_keras_parameters(model))
+    raise WeightsError("neither a VGG-19 nor a VGG-16")
 
 
 def _read_npz(path: Path) -> Weights:

@@ -118,7 +118,7 @@ def folder(tmp_path, monkeypatch):
     """Where the commands are run: with the files that they name, without the internet."""
     for number, name in enumerate(("photo.jpg", "painting.jpg", "one.jpg", "two.jpg")):
         Image.effect_noise((96, 80), 40 + 20 * number).convert("RGB").save(tmp_path / name)
-    weights = ROOT / "nst" / "compact_vgg19.npz"
+    weights = ROOT / "nst" / "compact.npz"
     shutil.copy(weights, tmp_path / "vgg19.npz")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NST_OFFLINE", "1")

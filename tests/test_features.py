@@ -238,8 +238,8 @@ def test_what_automatic_is_can_be_said_by_the_environment(monkeypatch, no_intern
     assert choose_network(Settings(network=asked))[0] == name
 
 
-def test_a_weights_file_means_vgg19():
-    assert choose_network(Settings(weights="some/vgg.npz")) == ("vgg19", "VGG-19 with the weights in vgg.npz.")
+def test_a_weights_file_means_a_genuine_network():
+    assert choose_network(Settings(weights="some/vgg.npz")) == ("vgg19", "With the weights in vgg.npz.")
 
 
 def test_a_failed_download_falls_to_the_compact_network_and_says_so(no_internet):

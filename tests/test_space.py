@@ -127,7 +127,7 @@ def uploaded():
 
 def test_what_a_space_needs_and_nothing_else(uploaded):
     files = {path.relative_to(uploaded).as_posix() for path in uploaded.rglob("*") if path.is_file()}
-    assert {"README.md", "requirements.txt", "app.py", "nst/compact_vgg19.npz", "page/page.css", "LICENSE"} < files
+    assert {"README.md", "requirements.txt", "app.py", "nst/compact.npz", "page/page.css", "LICENSE"} < files
     assert {"nst", "page", "examples", "docs"} == {file.split("/")[0] for file in files if "/" in file}
     assert not [
         file for file in files if "__pycache__" in file or file.startswith("examples/") and file.endswith(".py")

@@ -1,5 +1,8 @@
 """Weight files, written here and read back: order of the kernels' axes, BGR, means, damage."""
 
+import contextlib
+import io
+import json
 from functools import partial
 
 import keras
@@ -8,7 +11,8 @@ import pytest
 import scipy.io
 from huggingface_hub import try_to_load_from_cache
 
-from nst import weights
+from nst import recipe, weights
+from nst.__main__ import main
 from nst.features import load_network
 from nst.settings import Settings
 from nst.transfer import StyleTransfer
@@ -16,17 +20,33 @@ from nst.weights import CONVOLUTIONS, WeightsError
 from tests import toy
 
 
+def built(name: str):
+    """A network of that name in `keras.applications`, of random weights."""
+    keras.utils.set_random_seed(0)
+    return getattr(keras.applications, name)(include_top=False, weights=None)
+
+
+def kernels_of(model):
+    """What every file format must come to: as Keras has it, but the first kernel for RGB."""
+    parameters = weights._keras_parameters(model)
+    return parameters | {"block1_conv1_kernel": parameters["block1_conv1_kernel"][:, :, ::-1]}
+
+
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(0)
-    return keras.applications.VGG19(include_top=False, weights=None)
+    return built("VGG19")
 
 
 @pytest.fixture(scope="module")
 def kernels(model):
-    """What every file format must come to: as Keras has it, but the first kernel for RGB."""
-    parameters = weights._keras_parameters(model)
-    return parameters | {"block1_conv1_kernel": parameters["block1_conv1_kernel"][:, :, ::-1]}
+    return kernels_of(model)
+
+
+@pytest.fixture(scope="module", params=["VGG19", "VGG16"])
+def vgg(request):
+    """Each of the two networks that a file may hold, and its kernels."""
+    network = request.getfixturevalue("model") if request.param == "VGG19" else built(request.param)
+    return network, kernels_of(network)
 
 
 def assert_same(read: weights.Weights, kernels) -> None:
@@ -38,26 +58,28 @@ def assert_same(read: weights.Weights, kernels) -> None:
 
 
 @pytest.mark.parametrize("name", ["vgg.weights.h5", "vgg.h5"])
-def test_keras_files(model, kernels, tmp_path, name):
-    path = tmp_path / name
+def test_keras_files(vgg, tmp_path, name):
+    (model, kernels), path = vgg, tmp_path / name
     model.save_weights(path) if name.endswith(".weights.h5") else model.save(path)
     assert_same(weights.read(path), kernels)
 
 
 @pytest.mark.parametrize("names", ["keras", "caffe"])
-def test_npz_files(model, kernels, tmp_path, names):
+def test_npz_files(vgg, tmp_path, names):
+    model, kernels = vgg
     arrays = weights._keras_parameters(model)
     if names == "caffe":
         short = {"kernel": "W", "bias": "b"}
         arrays = {f"conv{key[5]}_{key[11]}_{short[key.split('_')[-1]]}": array for key, array in arrays.items()}
     np.savez(tmp_path / "vgg.npz", **arrays)
     assert_same(weights.read(tmp_path / "vgg.npz"), kernels)
+    assert load_network(Settings(weights=str(tmp_path / "vgg.npz"))).name == model.name
 
 
 def matconvnet(kernels, fields=("weights",), mean_image=False):
-    """The structure of imagenet-vgg-verydeep-19.mat: one cell a layer, kernels (height, width, in, out) for RGB."""
+    """Of imagenet-vgg-verydeep-19.mat or -16.mat: one cell a layer, kernels (height, width, in, out) for RGB."""
     layers = []
-    for name in CONVOLUTIONS:
+    for name in filter(lambda name: f"{name}_bias" in kernels, CONVOLUTIONS):
         kernel, bias = kernels[f"{name}_kernel"], kernels[f"{name}_bias"]
         pair = np.empty((1, 2), object)
         pair[0, 0], pair[0, 1] = kernel, bias[None]
@@ -73,10 +95,16 @@ def matconvnet(kernels, fields=("weights",), mean_image=False):
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["since 2015", "before 2015"])
-def test_matconvnet_files(kernels, tmp_path, old):
+def test_matconvnet_files(vgg, tmp_path, old):
+    _, kernels = vgg
     content = matconvnet(kernels, ("filters", "biases"), True) if old else matconvnet(kernels)
-    scipy.io.savemat(tmp_path / "imagenet-vgg-verydeep-19.mat", content)
-    assert_same(weights.read(tmp_path / "imagenet-vgg-verydeep-19.mat"), kernels)
+    scipy.io.savemat(tmp_path / "vgg.mat", content)
+    assert_same(weights.read(tmp_path / "vgg.mat"), kernels)
+
+
+def test_the_two_are_told_apart(vgg):
+    model, kernels = vgg
+    assert weights.Weights(kernels, (0, 0, 0), 1).architecture() == f"VGG-{model.name[-2:]}"
 
 
 @pytest.mark.parametrize("name", ["vgg.h5", "vgg.npz", "vgg.mat"])
@@ -90,7 +118,7 @@ def test_damaged_files_get_one_sentence(tmp_path, name, content):
 
 def test_other_networks_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", block1_conv1_kernel=np.zeros((5, 5, 1, 8)), block1_conv1_bias=np.zeros(8))
-    with pytest.raises(WeightsError, match=r"VGG-19's is \(3, 3, 3, 64\)"):
+    with pytest.raises(WeightsError, match=r"a VGG's is \(3, 3, 3, 64\)"):
         weights.read(tmp_path / "other.npz")
     np.savez(tmp_path / "foreign.npz", something=np.zeros(3))
     with pytest.raises(WeightsError, match=r"does not hold the convolutions"):
@@ -99,10 +127,12 @@ def test_other_networks_are_refused(tmp_path):
 
 def test_a_layer_in_between_is_missing_or_wrong(kernels, tmp_path):
     gap = {key: array for key, array in kernels.items() if not key.startswith("block1_conv2")}
+    fourth = {key: array for key, array in kernels.items() if not key.startswith("block3_conv4")}
     narrow = kernels | {"block3_conv1_kernel": kernels["block3_conv1_kernel"][..., :100]}
     for arrays, sentence in (
         (gap, "has block2_conv1 but not block1_conv2"),
-        (narrow, r"is \(3, 3, 128, 100\); VGG-19"),
+        (fourth, "has block4_conv1 but not block3_conv4"),
+        (narrow, r"is \(3, 3, 128, 100\); a VGG"),
     ):
         np.savez(tmp_path / "vgg.npz", **arrays)
         with pytest.raises(WeightsError, match=sentence):
@@ -137,6 +167,17 @@ def test_vgg19_from_a_file_paints(model, tmp_path):
     transfer = StyleTransfer(network)
     frames = list(transfer.stylize(toy.picture(48, 64), [toy.picture(64, 64, seed=1)], settings))
     assert frames[-1].losses["total"] < 0.7 * frames[0].losses["total"]
+
+
+@pytest.mark.skipif(not toy.GENUINE_VGG16.is_file(), reason="the genuine VGG-16 is not at hand")
+def test_a_genuine_vgg16_paints_by_the_command_line(photo, painting, tmp_path):
+    out = tmp_path / "out.png"
+    command = ["paint", photo, painting, "-o", str(out), "--weights", str(toy.GENUINE_VGG16), "--json"]
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        main([*command, "--size", "96", "--min-scale", "96", "--steps", "12"])
+    losses = [json.loads(line)["losses"]["total"] for line in told.getvalue().splitlines() if "losses" in line]
+    assert losses[-1] < 0.85 * losses[0]
+    assert recipe.read(out).network == "vgg16"
 
 
 # --- where VGG-19's are -----------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""A two-layer network, small enough that every test can afford one."""
+"""A two-layer network, small enough that every test can afford one; and where a genuine one is, on some machines."""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -6,6 +8,7 @@ from nst.features import Network
 from nst.settings import Settings
 from nst.weights import Weights
 
+GENUINE_VGG16 = Path(__file__).parents[2] / "shared" / "weights" / "teachers" / "vgg16_conv1_1_to_conv5_1.npz"
 LAYERS = {"content_layers": {"block1_conv2": 1.0}, "style_layers": {"block1_conv1": 1.0, "block1_conv2": 1.0}}
 SETTINGS = Settings(
     size=64, min_scale=32, steps=(6, 4), learning_rate=0.02, averaging=0.97, padding=4, frames_per_second=60, **LAYERS

@@ -1,8 +1,8 @@
-"""Train the compact VGG-19: a trunk a sixteenth as costly, whose heads predict a VGG-19's activations.
+"""Train the compact network: a trunk an eighth as costly as VGG-19's, whose heads predict a VGG's activations.
 
     python training/distill.py --photos FOLDER --paintings FOLDER --teacher imagenet --run RUN
 
-trains, or goes on with what is in the folder RUN, and leaves there `compact_vgg19.npz`, `report.md` and the checkpoint.
+trains, or goes on with what is in the folder RUN, and leaves there `compact.npz`, `report.md` and the checkpoint.
 Any Keras backend will do (`KERAS_BACKEND=jax`, `torch`, `tensorflow`).  README.md here tells what was tried.
 """
 
@@ -14,7 +14,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,33 +100,56 @@ def augmented(image: Image.Image, random: np.random.Generator) -> np.ndarray:
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches `first` … `first + count` − 1 of the run; what they hold follows from the seed and these numbers alone.
+    """What the run sees at its steps `first` … `first + count` − 1; it follows from the seed and these numbers alone.
 
-    Each holds about `pixels` pixels: many small crops or a few large ones, by turns.
+    Pictures and what `teach` makes of them, {layer: (B, h, w, C)}.  A batch holds about `pixels` pixels, many small
+    crops or a few large ones by turns, and comes `repeats` times, with many others between: `teach` is called once.
     """
 
-    def __init__(self, source: Pictures, seed: int, first: int, count: int, sides: tuple[int, ...], pixels: int):
-        super().__init__(workers=2, max_queue_size=4)
+    def __init__(
+        self,
+        source: Pictures,
+        teach: Callable[[np.ndarray], dict[str, np.ndarray]],
+        seed: int,
+        first: int,
+        count: int,
+        sides: tuple[int, ...],
+        pixels: int,
+        repeats: int = 1,
+    ):
+        super().__init__(workers=1, max_queue_size=4)
         self._files = source.training()
         shares = np.array([source.shares[kind] for kind in self._files])
         self._kinds, self._shares = list(self._files), shares / shares.sum()
-        self._seed, self._first, self._count, self._pixels = seed, first, count, pixels
+        self._teach, self._seed, self._first, self._count, self._pixels = teach, seed, first, count, pixels
         # Keras takes for fixed what the first two batches have in common: they must have different sides.
         smallest, *others = sorted(sides)
         self._sides = [smallest, *reversed(others)]
+        self._loop, self._repeats = 40 * len(sides), repeats
+        self._kept: dict[int, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray]:
-        random = np.random.default_rng([self._seed, self._first + index])
-        side = self._sides[index % len(self._sides)]
+    def __getitem__(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        loop, place = divmod(self._first + index, self._loop * self._repeats)
+        number = loop * self._loop + place % self._loop
+        if number not in self._kept:
+            self._kept = {key: kept for key, kept in self._kept.items() if key >= loop * self._loop}
+            pictures = self.pictures(number)
+            self._kept[number] = pictures, self._teach(pictures)
+        return self._kept[number]
+
+    def pictures(self, number: int) -> np.ndarray:
+        """The batch of this number, float32 (B, H, W, 3) in [0, 1]."""
+        random = np.random.default_rng([self._seed, number])
+        side = self._sides[number % len(self._sides)]
         crops = []
         for _ in range(max(1, round(self._pixels / side**2))):
             files = self._files[self._kinds[random.choice(len(self._kinds), p=self._shares)]]
             path = files[random.integers(len(files))]
             crops.append(augmented(crop(path, side + 2 * MARGIN, random, 0.4), random))
-        return (np.stack(crops),)
+        return np.stack(crops)
 
 
 def fixed_crops(files: Iterable[Path], side: int = 144) -> Iterable[np.ndarray]:
@@ -139,80 +162,73 @@ def fixed_crops(files: Iterable[Path], side: int = 144) -> Iterable[np.ndarray]:
 # ------------------------------------------------------------------------------------------------------------ networks
 
 
-class Trunk(keras.layers.Layer):
-    """The convolutions of a teacher, frozen: float32 (B, H, W, 3) RGB in [0, 1] -> {layer: (B, h, w, C)}.
+class Teacher(keras.Model):
+    """The convolutions of a VGG, frozen: `teacher(image)` gives what a student is to predict, as the student gives it.
 
-    Args:
-        source: the parameters, with a (1, 1, in, out) head where the layer is seen through one.
-        taps: the layers to return, after their ReLU.
-        padding: "zeros" or "reflect", by one pixel.
+    Attributes:
+        scale: of each layer, by which its activations are multiplied; from `measure`, as `variance` is.
+        variance: of each layer's filters, after that, on average.
     """
 
-    def __init__(self, source: weights.Weights, taps: tuple[str, ...], padding: str):
-        super().__init__(trainable=False, autocast=False)
-        self._source, self._taps, self._padding = source, taps, padding
+    def __init__(self, source: weights.Weights, pooling: str):
+        super().__init__(trainable=False, name="teacher", autocast=False)
+        self._source, self._pool = source, _pooling(pooling)
+        self._down = weights.down_to(source.parameters, TAPPED)
         self._arrays = {}
-        for key, value in source.parameters.items():
-            if key.startswith(LAYERS):
-                self._arrays[key] = self.add_weight(shape=value.shape, name=key, trainable=False)
-                self._arrays[key].assign(value)
+        for layer in self._down:
+            for name in (f"{layer}_kernel", f"{layer}_bias"):
+                value = source.parameters[name]
+                self._arrays[name] = self.add_weight(shape=value.shape, name=name, trainable=False)
+                self._arrays[name].assign(value)
+        constant = {"shape": (), "initializer": "ones", "trainable": False}
+        self.scale = {layer: self.add_weight(name=f"{layer}_scale", **constant) for layer in TAPPED}
+        self.variance: dict[str, float] = dict.fromkeys(TAPPED, 1.0)
 
     def call(self, image: Any) -> dict[str, Any]:
         x = ops.cast((image - ops.array(self._source.mean, image.dtype)) * self._source.scale, self.compute_dtype)
         seen = {}
-        for layer in LAYERS:
+        for layer in self._down:
             if layer.endswith("conv1") and stride(layer) > 1:
-                x = ops.max_pool(x, 2, 2)
-            if self._padding == "reflect":
-                x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
-            x = self._convolve(x, layer)
-            if layer in self._taps:
-                headed = f"{layer}_head_kernel" in self._source.parameters
-                seen[layer] = self._convolve(x, f"{layer}_head") if headed else x
-            if layer == self._taps[-1]:
-                break
+                x = self._pool(x, 2, 2)
+            kernel, bias = (ops.cast(self._arrays[f"{layer}_{part}"], x.dtype) for part in ("kernel", "bias"))
+            x = ops.relu(ops.conv(x, kernel, padding="same") + bias)
+            if layer in TAPPED:
+                seen[layer] = ops.cast(self.scale[layer], x.dtype) * _inside(x, layer)
         return seen
 
-    def _convolve(self, x: Any, name: str) -> Any:
-        kernel, bias = (ops.cast(self._arrays[f"{name}_{part}"], x.dtype) for part in ("kernel", "bias"))
-        return ops.relu(ops.conv(x, kernel, padding="same" if self._padding == "zeros" else "valid") + bias)
+    def measure(self, batches: Iterable[np.ndarray]) -> None:
+        """Scale each layer to a mean of one over these pictures, and measure its variance."""
+        moments: dict[str, list[np.ndarray]] = {layer: [] for layer in TAPPED}  # of each filter, by batches
+        for batch in batches:
+            for layer, x in self.predict_on_batch(batch).items():
+                rows = np.asarray(x, np.float64)
+                moments[layer].append(np.stack([rows.mean(axis=(0, 1, 2)), np.square(rows).mean(axis=(0, 1, 2))]))
+        for layer in TAPPED:
+            mean, square = np.mean(moments[layer], axis=0)
+            self.scale[layer].assign(self.scale[layer] / mean.mean())
+            self.variance[layer] = np.mean(square - mean**2) / mean.mean() ** 2
+
+    def teach(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """What a student in training is to predict, float16: it is kept for many pictures."""
+        seen = {}
+        for layer, x in self.predict_on_batch(pictures).items():
+            cut = _aside(x.shape[1], layer)
+            seen[layer] = np.float16(x[:, cut : x.shape[1] - cut, cut : x.shape[2] - cut])
+        return seen
 
 
-def teachers(source: str) -> tuple[list[Trunk], str]:
+def _pooling(kind: str) -> Any:
+    return ops.max_pool if kind == "max" else ops.average_pool
+
+
+def genuine(source: str) -> tuple[weights.Weights, str]:
     """What the student learns from, and whose it is.
 
     Args:
-        source: "imagenet", for Keras' VGG-19; or a folder with `vgg19_conv1_1_to_conv3_1.npz`, genuine VGG-19, and
-            `vgg19_16x_distilled.npz`, a published small one (Wang et al., CVPR 2020) for what is deeper.
+        source: "imagenet", for Keras' VGG-19; or a file with the weights of a VGG, as `nst.weights.read` takes it.
     """
-    if source == "imagenet":
-        rights = "VGG-19 (Simonyan and Zisserman 2015), ImageNet weights as Keras distributes them, CC BY 4.0"
-        return [Trunk(weights.imagenet(), TAPPED, "zeros")], rights
-    genuine = weights.read(Path(source) / "vgg19_conv1_1_to_conv3_1.npz")
-    rights = (
-        "block1 to block3_conv1: VGG-19 (Simonyan and Zisserman 2015), CC BY 4.0; "
-        "block4 and block5: VGG-19 distilled sixteen-fold (Wang et al., CVPR 2020), MIT"
-    )
-    distilled = _collaborative_distillation(Path(source) / "vgg19_16x_distilled.npz")
-    return [Trunk(genuine, TAPPED[:3], "zeros"), Trunk(distilled, TAPPED[3:], "reflect")], rights
-
-
-def _collaborative_distillation(path: Path) -> weights.Weights:
-    """That file's names in ours; its first convolution, of one pixel, is folded into the next."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
-    parameters = {}
-    for layer in LAYERS:
-        name = f"conv{layer[5]}_{layer[-1]}"
-        for ours, theirs in ((layer, name), (f"{layer}_head", f"{name}_aux")):
-            if f"{theirs}_W" in arrays and ours != "block4_conv2_head":
-                parameters[f"{ours}_kernel"] = arrays[f"{theirs}_W"]
-                parameters[f"{ours}_bias"] = arrays[f"{theirs}_b"]
-    mix, shift = arrays["conv0_W"][0, 0], arrays["conv0_b"]
-    first = parameters["block1_conv1_kernel"]
-    parameters["block1_conv1_bias"] = parameters["block1_conv1_bias"] + np.einsum("hwio,i->o", first, shift)
-    parameters["block1_conv1_kernel"] = np.einsum("ci,hwio->hwco", mix, first)
-    return weights.Weights(parameters, (0, 0, 0), 1.0)
+    made = weights.imagenet() if source == "imagenet" else weights.read(source)
+    return made, f"{made.architecture()} (Simonyan and Zisserman 2015), ImageNet weights, CC BY 4.0"
 
 
 class Convolution(keras.layers.Layer):
@@ -233,32 +249,36 @@ class Convolution(keras.layers.Layer):
 
 
 class Student(keras.Model):
-    """The network being trained, and what it is compared with.
+    """The network being trained.
 
     `student(image)` with an image float32 (B, H, W, 3) in [0, 1] gives {layer: (B, h, w, C)} without the margin.
 
     Args:
         widths: filters in each of the five blocks of the trunk.
         pooling: "average" or "max".
-        teachers: what to imitate; the heads have as many channels as they.
+        channels: of each tapped layer's head.
+        variance: of the filters that each is to predict.
         covariance_weight: of the covariances' error, beside the activations'.
     """
 
-    def __init__(self, widths: tuple[int, ...], pooling: str, teachers: list[Trunk], covariance_weight: float):
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        pooling: str,
+        channels: Mapping[str, int],
+        variance: Mapping[str, float],
+        covariance_weight: float,
+    ):
         super().__init__(name="student", autocast=False)
-        self._pool = ops.max_pool if pooling == "max" else ops.average_pool
-        self._teachers, self._covariance_weight = teachers, covariance_weight
-        channels = {layer: x.shape[-1] for layer, x in self._taught(np.zeros((1, 64, 64, 3), np.float32)).items()}
+        self._pool = _pooling(pooling)
+        self._variance, self._covariance_weight = dict(variance), covariance_weight
         self._trunk = {layer: Convolution(3, widths[int(layer[5]) - 1], layer) for layer in LAYERS}
         self._heads = {layer: Convolution(1, channels[layer], f"{layer}_head") for layer in TAPPED}
-        # Each of the teachers' filters is scaled to a mean of one; their variance is then the measure of an error.
-        self._scale = {layer: self._constant(channels[layer], f"{layer}_scale") for layer in TAPPED}
-        self._variance = {layer: self._constant(channels[layer], f"{layer}_variance") for layer in TAPPED}
-
-    def _constant(self, size: int, name: str) -> Any:
-        return self.add_weight(shape=(size,), initializer="ones", name=name, trainable=False)
 
     def call(self, image: Any, training: bool = False) -> dict[str, Any]:
+        return {layer: self._heads[layer](x) for layer, x in self._below_heads(image, training).items()}
+
+    def _below_heads(self, image: Any, training: bool) -> dict[str, Any]:
         x = ops.cast((image - ops.array(weights.COMPACT_MEAN, image.dtype)) * weights.COMPACT_SCALE, self.compute_dtype)
         seen, spoiled = {}, 0
         for layer in LAYERS:
@@ -268,46 +288,37 @@ class Student(keras.Model):
                 x, spoiled = _renewed(x, MARGIN // stride(layer)), 0
             x, spoiled = self._trunk[layer](x), spoiled + 1
             if layer in TAPPED:
-                seen[layer] = self._heads[layer](_inside(x, layer, training))
+                seen[layer] = _inside(x, layer, training)
         return seen
-
-    def targets(self, image: Any, training: bool = False) -> dict[str, Any]:
-        """What the heads should give: the teachers' activations, each filter's mean over the training pictures one."""
-        return {layer: x * ops.cast(self._scale[layer], x.dtype) for layer, x in self._taught(image, training).items()}
-
-    def _taught(self, image: Any, training: bool = False) -> dict[str, Any]:
-        seen = {layer: x for teacher in self._teachers for layer, x in teacher(image).items()}
-        return {layer: _inside(ops.stop_gradient(x), layer, training) for layer, x in seen.items()}
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Mean over the filters of the squared error by the variance, and the covariances' error, over all layers."""
-        targets, total = self.targets(x, training), 0.0
+        """Squared error by the variance, and the covariances' error, over all layers."""
+        total = 0.0
         for layer in TAPPED:
-            ours, theirs = ops.cast(y_pred[layer], "float32"), ops.cast(targets[layer], "float32")
-            error = ops.mean(ops.square(ours - theirs), axis=(0, 1, 2))
-            total += ops.mean(error / self._variance[layer])
+            ours, theirs = ops.cast(y_pred[layer], "float32"), ops.cast(y[layer], "float32")
+            total += ops.mean(ops.square(ours - theirs)) / self._variance[layer]
             if self._covariance_weight:
-                total += self._covariance_weight * ops.mean(covariance_error(y_pred[layer], targets[layer]))
+                theirs = ops.cast(theirs, y_pred[layer].dtype)
+                total += self._covariance_weight * ops.mean(covariance_error(y_pred[layer], theirs))
         return total
 
-    def calibrate(self, batches: Iterable[np.ndarray]) -> None:
-        """Measure the scale and variance of the teachers' filters on these pictures."""
-        count = 0
-        sums: dict[str, Any] = dict.fromkeys(TAPPED, 0)
-        squares: dict[str, Any] = dict.fromkeys(TAPPED, 0)
-        for batch in batches:
-            for layer, x in self._taught(batch).items():
-                rows = ops.convert_to_numpy(ops.cast(x, "float32")).astype(np.float64)
-                sums[layer] += rows.mean(axis=(0, 1, 2))
-                squares[layer] += np.square(rows).mean(axis=(0, 1, 2))
-            count += 1
-        for layer in TAPPED:
-            mean, square = sums[layer] / count, squares[layer] / count
-            scale = 1 / np.maximum(mean, 0.01 * mean.mean())  # a filter that hardly ever fires stays small
-            self._scale[layer].assign(scale)
-            self._variance[layer].assign(np.maximum((square - mean**2) * scale**2, 0.01))
+    def fit_heads(self, batches: Iterable[tuple[np.ndarray, dict[str, np.ndarray]]]) -> None:
+        """Heads that predict the targets best from the trunk as it is, by least squares: another teacher's will not."""
+        sums: dict[str, Any] = dict.fromkeys(TAPPED, 0)  # of the products of each position's [x, 1] with [x, 1, target]
+        for pictures, targets in batches:
+            for layer, x in self._below_heads(pictures, training=True).items():
+                x = ops.convert_to_numpy(ops.cast(x, "float32")).reshape(-1, x.shape[-1])
+                known = np.hstack([x, np.ones_like(x[:, :1])])
+                wanted = targets[layer].reshape(len(x), -1).astype(np.float32)
+                sums[layer] += (known.T @ np.hstack([known, wanted])).astype(np.float64) / len(x)
+        for layer, total in sums.items():
+            square, product = np.split(total, [len(total)], axis=1)
+            ridge = 1e-4 * np.trace(square) / len(square) * np.eye(len(square))
+            *kernel, bias = np.linalg.solve(square + ridge, product)
+            self._heads[layer].kernel.assign(np.stack(kernel))
+            self._heads[layer].bias.assign(bias)
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         """Begin from a file's parameters; a narrower file's fill the first channels of each kernel."""
@@ -348,12 +359,17 @@ def _renewed(x: Any, margin: int) -> Any:
     return ops.pad(ops.slice(x, (0, margin, margin, 0), size), ((0, 0), around, around, (0, 0)), "symmetric")
 
 
-def _inside(x: Any, layer: str, training: bool) -> Any:
-    """Without the margin; when training, of blocks 1 and 2 the middle quarter and half of the rows and columns."""
+def _aside(height: int, layer: str) -> int:
+    """Rows at each end that training leaves aside: of the shallow layers' many it takes the middle quarter and half."""
+    return height * max(0, 4 - stride(layer)) // 8
+
+
+def _inside(x: Any, layer: str, training: bool = False) -> Any:
+    """Without the margin, and what training leaves aside."""
     batch, height, width, channels = ops.shape(x)
     margin = MARGIN // stride(layer)
     if training:
-        margin += (height - 2 * margin) * max(0, 4 - stride(layer)) // 8  # of the shallow layers there is plenty
+        margin += _aside(height - 2 * margin, layer)
     # Not x[:, margin:-margin]: on the CPU TensorFlow takes ten times as long for that one's gradient.
     return ops.slice(x, (0, margin, margin, 0), (batch, height - 2 * margin, width - 2 * margin, channels))
 
@@ -373,16 +389,16 @@ def _covariance(x: Any) -> Any:
     return ops.cast(product, "float32") / ops.cast(height * width, "float32")
 
 
-def evaluate(student: Student, batches: Iterable[np.ndarray]) -> dict[str, tuple[float, float]]:
+def evaluate(student: Student, teacher: Teacher, batches: Iterable[np.ndarray]) -> dict[str, tuple[float, float]]:
     """For each layer (1 − R², relative squared error of the covariance) on held-out pictures.
 
-    1 − R² is a filter's squared error by its variance, both over all the pictures, averaged over the filters; one that
-    never fires (50 of the distilled teacher's 128 at block4_conv2) counts as 0.
+    1 − R² is the filters' squared error by their variance, both summed over all filters and pictures: those that vary
+    most count most, as they do in the losses of a painting.
     """
     count = 0
     totals: dict[str, list[Any]] = {layer: [0] * 4 for layer in TAPPED}  # Σ error, Σ x, Σ x², Σ covariance error
     for batch in batches:
-        seen, targets = student(batch), student.targets(batch)
+        seen, targets = student(batch), teacher.predict_on_batch(batch)
         for layer in TAPPED:
             ours, theirs = (ops.cast(x[layer], "float32") for x in (seen, targets))
             rows = (ops.square(ours - theirs), theirs, ops.square(theirs))
@@ -393,8 +409,7 @@ def evaluate(student: Student, batches: Iterable[np.ndarray]) -> dict[str, tuple
     figures = {}
     for layer, (error, mean, square, covariance) in totals.items():
         variance = square / count - (mean / count) ** 2
-        unexplained = np.where(variance > 1e-6, error / count / np.maximum(variance, 1e-6), 0)
-        figures[layer] = float(np.mean(unexplained)), covariance / count
+        figures[layer] = float(np.sum(error / count) / np.sum(variance)), covariance / count
     return figures
 
 
@@ -421,17 +436,19 @@ def table(figures: Mapping[str, Mapping[str, tuple[float, float]]]) -> str:
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train the compact VGG-19.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(description="Train the compact network.", allow_abbrev=False)
     add = parser.add_argument
     add("--photos", type=Path, required=True, help="folder of photos, JPEG or PNG")
     add("--paintings", type=Path, required=True, help="folder of paintings")
     add("--half-painted", type=Path, help="folder of pictures that training/half_painted.py made")
     add("--shares", type=float, nargs=3, default=(50, 40, 10), help="crops in a hundred from each of the three")
-    add("--teacher", default="imagenet", help="imagenet, or the folder with the two teachers' files")
+    add("--teacher", default="imagenet", help="imagenet, or a file with a VGG's weights")
+    add("--teacher-pooling", choices=("average", "max"), default="average", help="as the teacher would paint")
     add("--run", type=Path, required=True, help="folder for checkpoint, network and report; goes on where it stopped")
     add("--start", type=Path, help="begin with this network's parameters instead of random ones")
+    add("--fit-heads", action="store_true", help="and with heads for this teacher, which had another")
     add("--widths", type=int, nargs=5, default=(16, 32, 64, 128, 128), help="filters in each block of the trunk")
-    add("--pooling", choices=("average", "max"), default="average", help="of the student; the teacher's is max")
+    add("--pooling", choices=("average", "max"), default="average", help="of the student")
     add("--covariance-weight", type=float, default=0.5, help="of the covariances' error beside the activations'")
     add(
         "--sides",
@@ -441,6 +458,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="of the crops, by turns, in pixels: multiples of 16",
     )
     add("--batch-pixels", type=int, default=12 * 144**2, help="pixels in a batch")
+    add("--repeats", type=int, default=1, help="how often a batch is used: more where the teacher takes long")
     add("--steps", type=int, default=8000, help="optimizer steps of the whole run")
     add("--learning-rate", type=float, default=3e-3, help="the peak; falls to 0 by a cosine")
     add("--optimizer", choices=("adam", "muon"), default="muon", help="Muon learns more in as many steps")
@@ -480,50 +498,53 @@ def main(argv: list[str] | None = None) -> None:
     keras.config.set_dtype_policy(options.precision)
     folders = {"photos": options.photos, "paintings": options.paintings, "half_painted": options.half_painted}
     source = pictures(folders, options.shares)
-    trunks, rights = teachers(options.teacher)
-
-    student = Student(tuple(options.widths), options.pooling, trunks, options.covariance_weight)
+    learned, rights = genuine(options.teacher)
+    teacher = Teacher(learned, options.teacher_pooling)
+    teacher.measure(fixed_crops(path for files in source.training().values() for path in files[:100]))
+    channels = {layer: len(learned.parameters[f"{layer}_bias"]) for layer in TAPPED}
+    widths, sides = tuple(options.widths), tuple(options.sides)
+    student = Student(widths, options.pooling, channels, teacher.variance, options.covariance_weight)
     student(np.zeros((1, 64, 64, 3), np.float32))
     descent = optimizer(options)
     descent.build(student.trainable_variables)
     student.compile(descent)
 
     def batches(first: int, count: int) -> Batches:
-        return Batches(source, options.seed, first, count, tuple(options.sides), options.batch_pixels)
+        given = options.seed, first, count, sides, options.batch_pixels, options.repeats
+        return Batches(source, teacher.teach, *given)
 
     options.run.mkdir(parents=True, exist_ok=True)
     _check_same(options)
     checkpoint = options.run / "checkpoint.weights.h5"
     if checkpoint.exists():
         student.load_weights(checkpoint)
-    else:
-        some = [path for files in source.training().values() for path in files[:100]]
-        student.calibrate(fixed_crops(some))
-        if options.start:
-            student.load(weights.compact(options.start).parameters)
+    elif options.start:
+        student.load(weights.compact(options.start).parameters)
+        if options.fit_heads:
+            some = batches(0, 30)
+            student.fit_heads(some[number] for number in range(len(some)))
 
+    every = -(-options.checkpoint_steps // len(sides)) * len(sides)  # so that each part begins with the same side
     while (done := int(descent.iterations)) < options.steps:
-        count = min(options.checkpoint_steps, options.steps - done)
+        count = min(every, options.steps - done)
         print(f"steps {done + 1} to {done + count} of {options.steps}")
         history = student.fit(batches(done, count), shuffle=False)
         partial = options.run / "partial.weights.h5"
         student.save_weights(partial)
         os.replace(partial, checkpoint)
         descent.finalize_variable_values(student.trainable_variables)  # the averaged weights
-        figures = {kind: evaluate(student, fixed_crops(files)) for kind, files in source.held_out().items()}
-        pooled = [path for kind in ("photos", "paintings") for path in source.held_out()[kind]]
-        figures = {"photos and paintings": evaluate(student, fixed_crops(pooled)), **figures}
+        figures = {kind: evaluate(student, teacher, fixed_crops(files)) for kind, files in source.held_out().items()}
         provenance = {
             "made": datetime.date.today().isoformat(),
             "command": shlex.join(["python", "training/distill.py", *words]),
             "start": options.start.name if options.start else "random numbers",
-            "teachers": rights,
+            "teacher": rights,
             "pictures": {kind: len(files) for kind, files in source.training().items()},
             "steps": done + count,
             "training_loss": history.history["loss"][-1],
             "held_out": figures,
         }
-        save(options.run / "compact_vgg19.npz", student, provenance)
+        save(options.run / "compact.npz", student, provenance)
         report = f"{provenance['command']}\n\nStep {done + count} of {options.steps}\n\n{table(figures)}\n"
         (options.run / "report.md").write_text(report)
         print(report)

@@ -1,0 +1,306 @@
+"""Which network, which settings paint better: many unlike pairs on a contact sheet, and a table of what a judge sees.
+
+    python benchmarks/pictures.py compact RUN/compact.npz compact:content_weight=0.5 judge --judge VGG.npz \
+        --pictures FOLDER --published FOLDER --out FOLDER
+
+A contestant is `compact`, a file with a network, or `judge`, with settings that differ from the defaults.  The judge is
+a genuine VGG; without a file of one, the compact network judges its own work.  `--gradients` compares gradients, too.
+Pairs whose pictures are not at hand are left out; a picture that an earlier run has painted is not painted again.
+"""
+
+import argparse
+import ast
+import hashlib
+import re
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from nst import Settings, StyleTransfer, catalogue, images, load_network, weights
+from nst.features import Network
+from nst.machine import describe
+
+PAIRS = (  # photo, painting (examples by name, or files in the folders of pictures), a published picture of the two
+    ("tubingen.jpg", "starry_night_contrast.jpg", "tubingen_starry_neural-style.png"),
+    ("golden_gate.jpg", "starry_night_contrast.jpg", "golden_gate_starry_neural-style.png"),
+    ("tubingen.jpg", "shipwreck.jpg", "tubingen_shipwreck_neural-style.png"),
+    ("tubingen.jpg", "the_scream.jpg", "tubingen_scream_neural-style.png"),
+    ("tubingen.jpg", "seated-nude.jpg", "tubingen_seated_nude_neural-style.png"),
+    ("golden_gate.jpg", "frida_kahlo.jpg", "golden_gate_kahlo_neural-style.png"),
+    ("tubingen.jpg", "starry_night_google.jpg", "tubingen_starry_pytorch-lbfgs.jpg"),
+    ("lion.jpg", "vg_la_cafe.jpg", "lion_cafe_pytorch-lbfgs.jpg"),
+    ("taj_mahal.jpg", "wave_crop.jpg", ""),
+    ("z_bsds_189080.jpg", "vg_wheat_field.jpg", ""),  # portraits
+    ("z_bsds_198004.jpg", "gauguin_why_are_you_angry.jpg", ""),
+    ("lion", "starry-night", ""),
+    ("tower", "woodcut-wave", ""),
+    ("cheetah", "pointillist-shore", ""),
+)
+SIDES = 128, 256, 512  # pixels, at which the judge looks
+HEIGHT = 360  # pixels of a row of the sheet
+TERMS = "content", "style", "total"
+
+
+class Contestant(NamedTuple):
+    """What paints."""
+
+    name: str  # as on the command line, files without their folder
+    network: Network
+    settings: Settings
+
+
+class Painted(NamedTuple):
+    """One picture, and how it is judged."""
+
+    image: np.ndarray  # uint8 (H, W, 3)
+    seconds: float  # of the whole run; NaN if it was painted earlier
+    losses: dict[int, dict[str, float]]  # side -> the judge's losses by TERMS, at default weights
+    color: float  # how far its colors are from the painting's
+    detail: (
+        float  # share of the finest details in the luminance's energy: a photo has 0.6 %, published ones 0.2 to 0.3 %
+    )
+
+
+class Judge:
+    """The losses, with default settings, and the gradients of a picture as one network sees them."""
+
+    def __init__(self, network: Network):
+        self._transfer = StyleTransfer(network)
+
+    def __call__(
+        self, image: np.ndarray, photo: np.ndarray, painting: np.ndarray, side: int, **weights: float
+    ) -> tuple[dict[str, float], np.ndarray]:
+        """Losses by TERMS and dJ/d image, with the pictures, float32 (1, H, W, 3), reduced to `side` pixels."""
+        settings = Settings(size=side, **weights)
+        height, width = images.fit(*photo.shape[1:3], side)
+        image, photo = images.resize(image, height, width), images.resize(photo, height, width)
+        targets = self._transfer._style_targets([painting], side, settings)
+        objective = self._transfer._objective(photo, targets, settings)._replace(thins=False)
+        losses, gradient = self._transfer._losses_and_gradient(tf.constant(image), objective)
+        return {term: float(losses[term]) for term in TERMS}, gradient.numpy()
+
+
+def contestant(words: str, judge: Network, settings: Settings) -> Contestant:
+    """From the command line: NETWORK, or NETWORK:NAME=VALUE:NAME=VALUE.
+
+    Raises:
+        ValueError: the file or a setting is not good.
+    """
+    name, *changes = re.split(r":(?=\w+=)", words)
+    for change in changes:
+        field, _, value = change.partition("=")
+        if not hasattr(settings, field):
+            raise ValueError(f"{words}: there is no setting {field}")
+        settings = replace(settings, **{field: _value(value)})
+    if name == "judge":
+        network = judge
+    elif name == "compact":
+        network = load_network(replace(settings, network="compact"))
+    else:
+        precision = load_network(replace(settings, network="compact")).precision
+        network = Network(Path(name).stem, _weights(Path(name)), pooling=settings.pooling, precision=precision)
+    return Contestant(words.replace(name, Path(name).name), network, settings)
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _weights(path: Path) -> weights.Weights:
+    """A compact network, which has heads, or a genuine one."""
+    if path.suffix == ".npz" and path.is_file():
+        source = weights.compact(path)
+        if any("_head_" in name for name in source.parameters):
+            return source
+    return weights.read(path)
+
+
+def located(name: str, folders: list[Path]) -> Path | None:
+    """The file of an example, or of a picture in one of the folders; None where it is not on this machine."""
+    if "." not in name:
+        return next((example.path for example in catalogue.examples() if example.name == name), None)
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def paint(contestant: Contestant, photo: np.ndarray, painting: np.ndarray, kept: Path) -> tuple[np.ndarray, float]:
+    """The picture, and the seconds that it took; of an earlier run if it is there already."""
+    key = f"{contestant.network.weights_hash} {contestant.settings}".encode()
+    file = kept.with_name(f"{kept.name}_{hashlib.sha256(key).hexdigest()[:8]}.png")
+    if file.is_file():
+        return images.to_uint8(images.load(file)), float("nan")
+    began = time.perf_counter()
+    *_, last = StyleTransfer(contestant.network).stylize(photo, [painting], contestant.settings)
+    seconds = time.perf_counter() - began
+    images.save(last.image, file)
+    return last.image, seconds
+
+
+def color_distance(ours: np.ndarray, theirs: np.ndarray, directions: int = 64) -> float:
+    """Sliced Wasserstein distance (Rabin et al. 2012) of the colors of two pictures, float (1, H, W, 3) in [0, 1]."""
+    axes = np.random.default_rng(0).normal(size=(3, directions))
+    axes /= np.linalg.norm(axes, axis=0)
+    quantiles = np.linspace(0, 1, 256)
+    one, other = (np.quantile(picture.reshape(-1, 3) @ axes, quantiles, axis=0) for picture in (ours, theirs))
+    return float(np.mean(np.abs(one - other)))
+
+
+def finest_detail(image: np.ndarray) -> float:
+    """Energy of the 2 × 2 diagonal differences in that of the luminance around its mean; image uint8 (H, W, 3)."""
+    luminance = image.astype(np.float64) @ (0.299, 0.587, 0.114)
+    height, width = (side // 2 * 2 for side in luminance.shape)
+    a, b, c, d = (luminance[i:height:2, j:width:2] for i in (0, 1) for j in (0, 1))
+    return float(np.sum(np.square((a - b - c + d) / 2)) / np.sum(np.square(luminance - luminance.mean())))
+
+
+def judged(judge: Judge, image: np.ndarray, seconds: float, photo: np.ndarray, painting: np.ndarray) -> Painted:
+    """The picture with its figures."""
+    picture = image[np.newaxis] / np.float32(255)
+    sides = [side for side in SIDES if side <= max(image.shape)]
+    losses = {side: judge(picture, photo, painting, side)[0] for side in sides or [max(image.shape)]}
+    return Painted(image, seconds, losses, color_distance(picture, painting), finest_detail(image))
+
+
+def sheet(rows: list[tuple[list[Image.Image], list[Image.Image]]], caption: str) -> Image.Image:
+    """A row for each pair: photo above painting, then the pictures."""
+    strips = []
+    for pair, pictures in rows:
+        small = Image.new("RGB", (HEIGHT * 2 // 3, HEIGHT), "white")
+        for top, picture in zip((0, HEIGHT // 2), pair):
+            small.paste(ImageOps.contain(picture, (small.width, HEIGHT // 2 - 4)), (0, top))
+        strips.append([small, *(ImageOps.contain(picture, (2 * HEIGHT, HEIGHT)) for picture in pictures)])
+    width = max(sum(tile.width + 8 for tile in tiles) for tiles in strips)
+    whole = Image.new("RGB", (width, 28 + (HEIGHT + 8) * len(strips)), "white")
+    ImageDraw.Draw(whole).text((4, 4), caption, "black", ImageFont.load_default(16))
+    for row, tiles in enumerate(strips):
+        left = 0
+        for tile in tiles:
+            whole.paste(tile, (left, 28 + (HEIGHT + 8) * row))
+            left += tile.width + 8
+    return whole
+
+
+def table(rows: dict[str, dict[str, Painted]]) -> str:
+    """Markdown: a row for each picture, then each contestant's mean and worst; ratios are to the picture of `judge`."""
+    shown = list(dict.fromkeys(side for painted in rows.values() for made in painted.values() for side in made.losses))
+    heads = ["J", "content", "style"], [f"{term} {side}" for term in ("content", "style") for side in shown]
+    lines = ["| pair | painted by | " + " | ".join([f"{head} ratio" for head in heads[0]] + heads[1])]
+    lines[0] += " | color | finest detail | s |"
+    lines.append("|---" * lines[0].count(" | ") + "|---|")
+    figures: dict[str, list[list[float]]] = {}
+    for pair, painted in rows.items():
+        for name, made in painted.items():
+            row = [*_ratios(made, painted.get("judge")), *(made.losses[s][t] for t in TERMS[:2] for s in made.losses)]
+            row += [made.color, made.detail, made.seconds]
+            figures.setdefault(name, []).append(row)
+            lines.append(_line(pair, name, row))
+    for name, numbers in figures.items():
+        lines.append(_line("**mean**", name, np.mean(numbers, axis=0)))
+        lines.append(_line("**worst**", name, np.max(numbers, axis=0)))
+    return "\n".join(lines)
+
+
+def _ratios(made: Painted, judges: Painted | None) -> list[float]:
+    """J, content and style of a picture by those of the judge's own, at the finest of SIDES."""
+    ours, theirs = (list(p.losses.values())[-1] if p else {} for p in (made, judges))
+    return [ours[term] / theirs[term] if theirs else float("nan") for term in ("total", "content", "style")]
+
+
+def _line(pair: str, name: str, row: Any) -> str:
+    *numbers, detail, seconds = row
+    words = [f"{number:.3f}" for number in numbers] + [f"{detail:.2%}", f"{seconds:.1f}"]
+    return f"| {pair} | {name} | " + " | ".join(words).replace("nan", "–") + " |"
+
+
+def on_the_way(judge: Network, photo: np.ndarray, painting: np.ndarray, side: int) -> dict[str, np.ndarray]:
+    """Pictures of a run of the judge's, float32 (1, H, W, 3): the photo, one a third of the way, and the last."""
+    settings = Settings(size=side, min_scale=side, steps=(60,), frames_per_second=60)
+    frames = list(StyleTransfer(judge).stylize(photo, [painting], settings))
+    chosen = {"start": frames[0], "third": frames[len(frames) // 3], "done": frames[-1]}
+    return {name: frame.image[np.newaxis] / np.float32(255) for name, frame in chosen.items()}
+
+
+def cosines(one: Judge, other: Judge, image: np.ndarray, *pair: Any) -> list[float]:
+    """How alike two networks' dJ/d image are, for the content term, the style term and J; `pair` as for a Judge."""
+    found = []
+    for left_out in ({"style_weight": 0, "total_variation_weight": 0}, {"content_weight": 0}, {}):
+        a, b = (judge(image, *pair, **left_out)[1] for judge in (one, other))
+        found.append(float(np.sum(a * b) / np.maximum(np.linalg.norm(a) * np.linalg.norm(b), 1e-30)))
+    return found
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = parsed(argv)
+    settings = Settings(size=options.size)
+    judge = load_network(
+        replace(settings, weights=options.judge) if options.judge else replace(settings, network="compact")
+    )
+    contestants = [contestant(words, judge, settings) for words in options.contestants]
+    options.out.mkdir(parents=True, exist_ok=True)
+    judges = "a genuine network" if options.judge else "the compact network, which knows no better"
+    heading = f"{describe(('tensorflow', 'keras'))}\n\n{options.size} px, judged by {judge.name}: {judges}\n"
+    rows, strips, likeness = {}, [], []
+    for number, (content, style, published) in enumerate(PAIRS):
+        files = located(content, options.pictures), located(style, options.pictures)
+        if None in files or (options.pairs and number not in options.pairs):
+            continue
+        photo, painting = images.load(files[0]), images.load(files[1], settings.size)
+        pair, name = f"{Path(content).stem} × {Path(style).stem}", f"{Path(content).stem}_{Path(style).stem}"
+        rows[pair] = {
+            each.name: judged(Judge(judge), *paint(each, photo, painting, options.out / name), photo, painting)
+            for each in contestants
+        }
+        pictures = [Image.fromarray(made.image) for made in rows[pair].values()]
+        if options.published and published and (options.published / published).is_file():
+            pictures.append(Image.open(options.published / published).convert("RGB"))
+        strips.append(([Image.open(file).convert("RGB") for file in files], pictures))
+        caption = "photo and painting; by " + ", ".join(each.name for each in contestants) + "; published"
+        sheet(strips, caption).save(options.out / "sheet.png")
+        text = f"{heading}\n{table(rows)}\n"
+        if options.gradients:
+            for side in SIDES:
+                for at, image in on_the_way(judge, photo, painting, side).items():
+                    for each in contestants:
+                        found = cosines(Judge(each.network), Judge(judge), image, photo, painting, side)
+                        likeness.append(
+                            f"| {pair} | {each.name} | {side} | {at} | {' | '.join(map('{:.3f}'.format, found))} |"
+                        )
+            text += "\n".join(
+                ["", "| pair | network | side | picture | content | style | J |", "|---" * 7 + "|", *likeness, ""]
+            )
+        (options.out / "table.md").write_text(text)
+        print("\n".join(table({pair: rows[pair]}).splitlines()[2 : 2 + len(contestants)]), flush=True)
+    if not rows:
+        raise ValueError("none of the pairs has both its pictures in the folders given with --pictures")
+
+
+def parsed(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("contestants", nargs="+", help="compact, judge or a file, each with :NAME=VALUE for settings")
+    add("--judge", default="", help="file with the weights of a VGG")
+    add("--pictures", type=Path, nargs="*", default=[], help="folders of further pictures")
+    add("--published", type=Path, help="folder of published pictures of the same pairs")
+    add("--out", type=Path, required=True, help="folder for the pictures, sheet.png and table.md")
+    add("--size", type=int, default=512, help="longest side of the pictures in pixels; default 512")
+    add("--pairs", type=int, nargs="*", help="numbers of the pairs to paint, from 0; all of them unless told")
+    add("--gradients", action="store_true", help="compare gradients with the judge's, too")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
