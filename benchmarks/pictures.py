@@ -218,8 +218,12 @@ def _ratios(made: Painted, judges: Painted | None) -> list[float]:
 
 def _line(pair: str, name: str, row: Any) -> str:
     *numbers, detail, seconds = row
-    words = [f"{number:.3f}" for number in numbers] + [f"{detail:.2%}", f"{seconds:.1f}"]
-    return f"| {pair} | {name} | " + " | ".join(words).replace("nan", "–") + " |"
+    words = [*map(_number, numbers), f"{detail:.2%}", _number(seconds, 1)]
+    return f"| {pair} | {name} | {' | '.join(words)} |"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "–" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def on_the_way(judge: Network, photo: np.ndarray, painting: np.ndarray, side: int) -> dict[str, np.ndarray]:
@@ -235,7 +239,8 @@ def cosines(one: Judge, other: Judge, image: np.ndarray, *pair: Any) -> list[flo
     found = []
     for left_out in ({"style_weight": 0, "total_variation_weight": 0}, {"content_weight": 0}, {}):
         a, b = (judge(image, *pair, **left_out)[1] for judge in (one, other))
-        found.append(float(np.sum(a * b) / np.maximum(np.linalg.norm(a) * np.linalg.norm(b), 1e-30)))
+        lengths = np.linalg.norm(a) * np.linalg.norm(b)
+        found.append(float(np.sum(a * b) / lengths) if lengths else float("nan"))  # the photo has no content gradient
     return found
 
 
@@ -272,12 +277,10 @@ def main(argv: list[str] | None = None) -> None:
                 for at, image in on_the_way(judge, photo, painting, side).items():
                     for each in contestants:
                         found = cosines(Judge(each.network), Judge(judge), image, photo, painting, side)
-                        likeness.append(
-                            f"| {pair} | {each.name} | {side} | {at} | {' | '.join(map('{:.3f}'.format, found))} |"
-                        )
-            text += "\n".join(
-                ["", "| pair | network | side | picture | content | style | J |", "|---" * 7 + "|", *likeness, ""]
-            )
+                        cells = [pair, each.name, str(side), at, *(_number(cosine) for cosine in found)]
+                        likeness.append(f"| {' | '.join(cells)} |")
+            head = "| pair | network | side | picture | content | style | J |", "|---" * 7 + "|"
+            text += "\n".join(["", *head, *likeness, ""])
         (options.out / "table.md").write_text(text)
         print("\n".join(table({pair: rows[pair]}).splitlines()[2 : 2 + len(contestants)]), flush=True)
     if not rows:

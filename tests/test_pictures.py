@@ -68,7 +68,8 @@ def test_a_network_is_as_good_as_itself(folder, monkeypatch):
     assert ratios["judge"] == [1, 1, 1]
     assert ratios[quick][0] > 1  # of two steps
     likeness = rows(out, "pair | network")[2:]
-    assert len(likeness) == 2 * 3 and all(cell == "1.000" for row in likeness for cell in row[4:])
+    assert len(likeness) == 2 * 3 and [row[4] for row in likeness] == ["–"] * 2 + ["1.000"] * 4
+    assert all(cell == "1.000" for row in likeness for cell in row[5:])
 
 
 @pytest.mark.skipif(not GENUINE_VGG16.is_file(), reason="the genuine VGG-16 is not at hand")
