@@ -14,7 +14,7 @@ import hashlib
 import re
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +25,9 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from nst import Settings, StyleTransfer, catalogue, images, load_network, weights
-from nst.features import Network
+from nst.features import Network, choose_precision
 from nst.machine import describe
+from nst.transfer import Losses, Objective
 
 PAIRS = (  # photo, painting (examples by name, or files in the folders of pictures), a published picture of the two
     ("tubingen.jpg", "starry_night_contrast.jpg", "tubingen_starry_neural-style.png"),
@@ -64,28 +65,37 @@ class Painted(NamedTuple):
     seconds: float  # of the whole run; NaN if it was painted earlier
     losses: dict[int, dict[str, float]]  # side -> the judge's losses by TERMS, at default weights
     color: float  # how far its colors are from the painting's
-    detail: (
-        float  # share of the finest details in the luminance's energy: a photo has 0.6 %, published ones 0.2 to 0.3 %
-    )
+    detail: float  # share of the finest detail; a photo has 0.6 %, published results 0.2 to 0.3 %
 
 
 class Judge:
-    """The losses, with default settings, and the gradients of a picture as one network sees them."""
+    """What one network sees in pictures of a pair, at `side` pixels and default settings.
 
-    def __init__(self, network: Network):
+    Pictures are float32 (1, H, W, 3) in [0, 1], of any size.
+    """
+
+    def __init__(self, network: Network, photo: np.ndarray, painting: np.ndarray, side: int):
         self._transfer = StyleTransfer(network)
-
-    def __call__(
-        self, image: np.ndarray, photo: np.ndarray, painting: np.ndarray, side: int, **weights: float
-    ) -> tuple[dict[str, float], np.ndarray]:
-        """Losses by TERMS and dJ/d image, with the pictures, float32 (1, H, W, 3), reduced to `side` pixels."""
-        settings = Settings(size=side, **weights)
-        height, width = images.fit(*photo.shape[1:3], side)
-        image, photo = images.resize(image, height, width), images.resize(photo, height, width)
+        self._size = images.fit(*photo.shape[1:3], side)
+        settings = Settings(size=side)
         targets = self._transfer._style_targets([painting], side, settings)
-        objective = self._transfer._objective(photo, targets, settings)._replace(thins=False)
-        losses, gradient = self._transfer._losses_and_gradient(tf.constant(image), objective)
-        return {term: float(losses[term]) for term in TERMS}, gradient.numpy()
+        objective = self._transfer._objective(images.resize(photo, *self._size), targets, settings)
+        self._objective = objective._replace(thins=False)
+
+    def losses(self, image: np.ndarray) -> dict[str, float]:
+        """By TERMS."""
+        losses, _ = self._look(image, self._objective)
+        return {term: float(losses[term]) for term in TERMS}
+
+    def gradients(self, image: np.ndarray) -> list[np.ndarray]:
+        """By the image, of the content term, the style term with the smoothness, and J."""
+        nothing, weights = tf.zeros(()), self._objective.weights
+        of_content = weights | {"style": nothing, "total_variation": nothing}
+        kinds = of_content, weights | {"content": nothing}, weights
+        return [self._look(image, self._objective._replace(weights=kind))[1].numpy() for kind in kinds]
+
+    def _look(self, image: np.ndarray, objective: Objective) -> tuple[Losses, tf.Tensor]:
+        return self._transfer._losses_and_gradient(tf.constant(images.resize(image, *self._size)), objective)
 
 
 def contestant(words: str, judge: Network, settings: Settings) -> Contestant:
@@ -97,7 +107,7 @@ def contestant(words: str, judge: Network, settings: Settings) -> Contestant:
     name, *changes = re.split(r":(?=\w+=)", words)
     for change in changes:
         field, _, value = change.partition("=")
-        if not hasattr(settings, field):
+        if field not in {knob.name for knob in fields(settings)}:
             raise ValueError(f"{words}: there is no setting {field}")
         settings = replace(settings, **{field: _value(value)})
     if name == "judge":
@@ -105,7 +115,7 @@ def contestant(words: str, judge: Network, settings: Settings) -> Contestant:
     elif name == "compact":
         network = load_network(replace(settings, network="compact"))
     else:
-        precision = load_network(replace(settings, network="compact")).precision
+        precision = choose_precision(settings)
         network = Network(Path(name).stem, _weights(Path(name)), pooling=settings.pooling, precision=precision)
     return Contestant(words.replace(name, Path(name).name), network, settings)
 
@@ -163,11 +173,10 @@ def finest_detail(image: np.ndarray) -> float:
     return float(np.sum(np.square((a - b - c + d) / 2)) / np.sum(np.square(luminance - luminance.mean())))
 
 
-def judged(judge: Judge, image: np.ndarray, seconds: float, photo: np.ndarray, painting: np.ndarray) -> Painted:
+def judged(judges: dict[int, Judge], image: np.ndarray, seconds: float, painting: np.ndarray) -> Painted:
     """The picture with its figures."""
     picture = image[np.newaxis] / np.float32(255)
-    sides = [side for side in SIDES if side <= max(image.shape)]
-    losses = {side: judge(picture, photo, painting, side)[0] for side in sides or [max(image.shape)]}
+    losses = {side: judge.losses(picture) for side, judge in judges.items()}
     return Painted(image, seconds, losses, color_distance(picture, painting), finest_detail(image))
 
 
@@ -192,15 +201,14 @@ def sheet(rows: list[tuple[list[Image.Image], list[Image.Image]]], caption: str)
 
 def table(rows: dict[str, dict[str, Painted]]) -> str:
     """Markdown: a row for each picture, then each contestant's mean and worst; ratios are to the picture of `judge`."""
-    shown = list(dict.fromkeys(side for painted in rows.values() for made in painted.values() for side in made.losses))
-    heads = ["J", "content", "style"], [f"{term} {side}" for term in ("content", "style") for side in shown]
-    lines = ["| pair | painted by | " + " | ".join([f"{head} ratio" for head in heads[0]] + heads[1])]
-    lines[0] += " | color | finest detail | s |"
-    lines.append("|---" * lines[0].count(" | ") + "|---|")
+    sides = next(iter(next(iter(rows.values())).values())).losses  # the same for all
+    heads = ["pair", "painted by", "J ratio", "content ratio", "style ratio"]
+    heads += [f"{term} {side}" for term in TERMS[:2] for side in sides] + ["color", "finest detail", "s"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     figures: dict[str, list[list[float]]] = {}
     for pair, painted in rows.items():
         for name, made in painted.items():
-            row = [*_ratios(made, painted.get("judge")), *(made.losses[s][t] for t in TERMS[:2] for s in made.losses)]
+            row = [*_ratios(made, painted.get("judge")), *(made.losses[s][t] for t in TERMS[:2] for s in sides)]
             row += [made.color, made.detail, made.seconds]
             figures.setdefault(name, []).append(row)
             lines.append(_line(pair, name, row))
@@ -234,14 +242,10 @@ def on_the_way(judge: Network, photo: np.ndarray, painting: np.ndarray, side: in
     return {name: frame.image[np.newaxis] / np.float32(255) for name, frame in chosen.items()}
 
 
-def cosines(one: Judge, other: Judge, image: np.ndarray, *pair: Any) -> list[float]:
-    """How alike two networks' dJ/d image are, for the content term, the style term and J; `pair` as for a Judge."""
-    found = []
-    for left_out in ({"style_weight": 0, "total_variation_weight": 0}, {"content_weight": 0}, {}):
-        a, b = (judge(image, *pair, **left_out)[1] for judge in (one, other))
-        lengths = np.linalg.norm(a) * np.linalg.norm(b)
-        found.append(float(np.sum(a * b) / lengths) if lengths else float("nan"))  # the photo has no content gradient
-    return found
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    """How alike two gradients are; NaN where one is zero, as the photo's own by the content term."""
+    lengths = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(np.sum(one * other) / lengths) if lengths else float("nan")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -252,8 +256,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     contestants = [contestant(words, judge, settings) for words in options.contestants]
     options.out.mkdir(parents=True, exist_ok=True)
-    judges = "a genuine network" if options.judge else "the compact network, which knows no better"
-    heading = f"{describe(('tensorflow', 'keras'))}\n\n{options.size} px, judged by {judge.name}: {judges}\n"
+    sides = [side for side in SIDES if side <= settings.size] or [settings.size]
+    told = "a genuine network" if options.judge else "the compact network, which knows no better"
+    heading = f"{describe(('tensorflow', 'keras'))}\n\n{options.size} px, judged by {judge.name}: {told}\n"
     rows, strips, likeness = {}, [], []
     for number, (content, style, published) in enumerate(PAIRS):
         files = located(content, options.pictures), located(style, options.pictures)
@@ -261,8 +266,9 @@ def main(argv: list[str] | None = None) -> None:
             continue
         photo, painting = images.load(files[0]), images.load(files[1], settings.size)
         pair, name = f"{Path(content).stem} × {Path(style).stem}", f"{Path(content).stem}_{Path(style).stem}"
+        judges = {side: Judge(judge, photo, painting, side) for side in sides}
         rows[pair] = {
-            each.name: judged(Judge(judge), *paint(each, photo, painting, options.out / name), photo, painting)
+            each.name: judged(judges, *paint(each, photo, painting, options.out / name), painting)
             for each in contestants
         }
         pictures = [Image.fromarray(made.image) for made in rows[pair].values()]
@@ -273,12 +279,13 @@ def main(argv: list[str] | None = None) -> None:
         sheet(strips, caption).save(options.out / "sheet.png")
         text = f"{heading}\n{table(rows)}\n"
         if options.gradients:
-            for side in SIDES:
+            for side in sides:
+                others = {each.name: Judge(each.network, photo, painting, side) for each in contestants}
                 for at, image in on_the_way(judge, photo, painting, side).items():
-                    for each in contestants:
-                        found = cosines(Judge(each.network), Judge(judge), image, photo, painting, side)
-                        cells = [pair, each.name, str(side), at, *(_number(cosine) for cosine in found)]
-                        likeness.append(f"| {' | '.join(cells)} |")
+                    theirs = judges[side].gradients(image)
+                    for each, other in others.items():
+                        found = [_number(cosine(*both)) for both in zip(other.gradients(image), theirs)]
+                        likeness.append(f"| {' | '.join([pair, each, str(side), at, *found])} |")
             head = "| pair | network | side | picture | content | style | J |", "|---" * 7 + "|"
             text += "\n".join(["", *head, *likeness, ""])
         (options.out / "table.md").write_text(text)

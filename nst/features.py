@@ -135,9 +135,6 @@ def load_network(settings: Settings) -> Network:
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError, ValueError):  # it runs already, or its owner has set a limit
             tf.config.experimental.set_memory_growth(gpu, True)
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bfloat16" if machine.has_fast_bfloat16() else "float32"
     name, reason = choose_network(settings)
     try:
         if name == "compact":
@@ -150,7 +147,14 @@ def load_network(settings: Settings) -> Network:
             raise
         name, source = "compact", weights.compact()
         reason = f"{error}; the compact network in the package paints instead."
-    return Network(name, source, pooling=settings.pooling, precision=precision, reason=reason)
+    return Network(name, source, pooling=settings.pooling, precision=choose_precision(settings), reason=reason)
+
+
+def choose_precision(settings: Settings) -> str:
+    """The settings' precision; where they leave it open, the quicker one on this machine."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bfloat16" if machine.has_fast_bfloat16() else "float32"
 
 
 def choose_network(settings: Settings) -> tuple[str, str]:
