@@ -17,7 +17,7 @@ import numpy as np
 from nst import weights as sources
 from nst.machine import peak_memory
 from nst.settings import Settings
-from nst.weights import CONVOLUTIONS, Weights, down_to
+from nst.weights import CONVOLUTIONS, PARTS, Weights, down_to
 
 TURN = 0.6  # seconds of steps at least: the first one of a turn finds the caches full of others' data
 
@@ -36,7 +36,7 @@ def step_flops(
     program does (padding, pooling, a second pass) is its own affair and does not count.
 
     Args:
-        shapes: of the kernels, "block1_conv1_kernel" -> (3, 3, in, out), and of the heads.
+        shapes: of the kernels, "block1_conv1_kernel" -> (3, 3, in, out), of heads and low-rank layers as well.
         content_layers, style_layers: what the losses look at.
         height, width: of the image, in pixels.
         margins: pixels by which it is mirrored outward for blocks 1 and 2 and from block 3 on; heads and statistics do
@@ -48,14 +48,14 @@ def step_flops(
         stride = 2 ** (int(layer[5]) - 1)
         margin = margins[stride >= 4]
         rows, columns = -(-(height + 2 * margin) // stride), -(-(width + 2 * margin) // stride)
-        kernel = shapes[f"{layer}_kernel"]
-        forward += 2 * rows * columns * math.prod(kernel)
+        kernels = [shapes[name] for part in PARTS if (name := f"{layer}_{part}") in shapes]
+        forward += 2 * rows * columns * sum(map(math.prod, kernels))
         if layer not in wanted:
             continue
         positions = -(-height // stride) * -(-width // stride)
         head = shapes.get(f"{layer}_head_kernel", ())
         forward += 2 * positions * math.prod(head) if head else 0
-        forward += 2 * positions * (head or kernel)[-1] ** 2 if layer in style_layers else 0
+        forward += 2 * positions * (head or kernels[-1])[-1] ** 2 if layer in style_layers else 0
     return 2 * forward
 
 

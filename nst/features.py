@@ -26,8 +26,9 @@ SMALL = 4_000_000
 class Network:
     """The convolutions of a VGG, frozen: `network(image, layers)` gives the activations of the layers asked for.
 
-    Parameters `LAYER_head_kernel` and `LAYER_head_bias` are a 1×1 convolution through which that layer is seen (so the
-    compact network predicts a VGG's channels); a layer without them is seen as it is.
+    Parameters `LAYER_reduce_kernel` and `LAYER_expand_kernel` are 1×1 convolutions before and after a layer's 3×3 one,
+    which has fewer channels between them: a low-rank layer.  `LAYER_head_kernel` and `LAYER_head_bias` are a 1×1
+    convolution through which a layer is seen.  The compact network has both, to predict a VGG's channels.
 
     Attributes:
         name: "vgg19", "vgg16" or "compact".
@@ -45,16 +46,18 @@ class Network:
         self.weights_hash = weights.digest()
         self._pool = _max_pooled if pooling == "max" else _average_pooled
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
-        names = [key.removesuffix("_kernel") for key in weights.parameters if key.endswith("_kernel")]
-        kernels = {name: weights.parameters[f"{name}_kernel"] for name in names}
+        names = [key.removesuffix("_bias") for key in weights.parameters if key.endswith("_bias")]
+        kernels = {name: weights.kernels(name) for name in names}
         if precision != "float32":  # the picture comes in two parts, for it has more digits than bfloat16
-            kernels["block1_conv1"] = np.tile(kernels["block1_conv1"], (1, 1, 2, 1))
+            kernels["block1_conv1"] = [np.tile(kernel, (1, 1, 2, 1)) for kernel in kernels["block1_conv1"]]
         small = sum(value.size for value in weights.parameters.values()) < SMALL
         # Without bfloat16 in hardware, TensorFlow's gradient of a convolution would be off by 1 % instead of 0.2 %.
         inexact = precision == "bfloat16" and not machine.has_fast_bfloat16()
         self._arithmetic = "float32" if inexact else precision
         tiled = _multiplying_takes_longest(self._arithmetic)
-        self._convolutions = {name: _convolution(kernels[name], self._arithmetic, small, tiled) for name in names}
+        self._convolutions = {
+            name: [_convolution(kernel, self._arithmetic, small, tiled) for kernel in kernels[name]] for name in names
+        }
         biases = {name: tf.constant(weights.parameters[f"{name}_bias"], precision) for name in names}
         self._biases: dict[str, Any] = {name: bias.numpy() if small else bias for name, bias in biases.items()}
         self.layers = tuple(layer for layer in CONVOLUTIONS if layer in names)
@@ -118,10 +121,12 @@ class Network:
         x = _cut(x, margin, size) if phase is None else _a_quarter(x, margin, size, phase)
         return self._convolved(x, f"{layer}_head") if f"{layer}_head" in self._convolutions else x
 
-    def _convolved(self, x: tf.Tensor, convolution: str) -> tf.Tensor:
+    def _convolved(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """With zeros around, as a VGG does, and with bias and ReLU."""
-        y = self._convolutions[convolution](tf.cast(x, self._arithmetic))
-        return tf.nn.relu(tf.nn.bias_add(tf.cast(y, self.precision), self._biases[convolution]))
+        y = tf.cast(x, self._arithmetic)
+        for convolution in self._convolutions[name]:
+            y = convolution(y)
+        return tf.nn.relu(tf.nn.bias_add(tf.cast(y, self.precision), self._biases[name]))
 
 
 def load_network(settings: Settings) -> Network:

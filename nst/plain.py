@@ -22,10 +22,16 @@ def keras_model(weights: Weights, wanted: Shares) -> keras.Model:
     x = picture = keras.Input((None, None, 3))
     outputs, values = {}, {}
 
+    def convolved(x: Any, kernel: np.ndarray, name: str, **options: Any) -> Any:
+        return keras.layers.Conv2D(kernel.shape[-1], kernel.shape[0], padding="same", name=name, **options)(x)
+
     def convolution(x: Any, name: str) -> Any:
-        kernel, bias = weights.parameters[f"{name}_kernel"], weights.parameters[f"{name}_bias"]
-        values[name] = [kernel, bias]
-        return keras.layers.Conv2D(kernel.shape[-1], kernel.shape[0], padding="same", activation="relu", name=name)(x)
+        *first, last = weights.kernels(name)
+        for number, kernel in enumerate(first):
+            values[f"{name}_{number}"] = [kernel]
+            x = convolved(x, kernel, f"{name}_{number}", use_bias=False)
+        values[name] = [last, weights.parameters[f"{name}_bias"]]
+        return convolved(x, last, name, activation="relu")
 
     for layer in down_to(weights.parameters, wanted):
         if layer.endswith("conv1") and layer != "block1_conv1":
@@ -34,8 +40,8 @@ def keras_model(weights: Weights, wanted: Shares) -> keras.Model:
         if layer in wanted:
             outputs[layer] = convolution(x, f"{layer}_head") if f"{layer}_head_kernel" in weights.parameters else x
     model = keras.Model(picture, outputs)
-    for name, pair in values.items():
-        model.get_layer(name).set_weights(pair)
+    for name, arrays in values.items():
+        model.get_layer(name).set_weights(arrays)
     model.trainable = False
     return model
 

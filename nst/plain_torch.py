@@ -30,18 +30,22 @@ def stepper(
     # Whichever is quicker: channels_last takes a CPU 2/3 of the time in bfloat16, and 6/5 in float32.
     order = torch.channels_last if precision == "bfloat16" else torch.contiguous_format
     wanted = {**content_layers, **style_layers}
+    names = [key.removesuffix("_bias") for key in weights.parameters if key.endswith("_bias")]
     kernels = {
-        name.removesuffix("_kernel"): torch.tensor(np.transpose(value, (3, 2, 0, 1)), dtype=dtype, device=device).to(
-            memory_format=order
-        )
-        for name, value in weights.parameters.items()
-        if name.endswith("_kernel")
+        name: [
+            torch.tensor(np.transpose(kernel, (3, 2, 0, 1)), dtype=dtype, device=device).to(memory_format=order)
+            for kernel in weights.kernels(name)
+        ]
+        for name in names
     }
-    biases = {name: torch.tensor(weights.parameters[f"{name}_bias"], dtype=dtype, device=device) for name in kernels}
+    biases = {name: torch.tensor(weights.parameters[f"{name}_bias"], dtype=dtype, device=device) for name in names}
     mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
 
     def convolution(x: Any, name: str) -> Any:
-        return F.relu(F.conv2d(x, kernels[name], biases[name], padding="same"))
+        *first, last = kernels[name]
+        for kernel in first:
+            x = F.conv2d(x, kernel, padding="same")
+        return F.relu(F.conv2d(x, last, biases[name], padding="same"))
 
     def network(image: Any) -> dict[str, Any]:
         x = ((image - mean) * weights.scale).to(dtype)

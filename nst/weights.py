@@ -25,6 +25,7 @@ CONVOLUTIONS = {  # name, as Keras has it -> filters, first to deepest
     for block, (count, filters) in enumerate(((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)), start=1)
     for index in range(1, count + 1)
 }
+PARTS = "reduce_kernel", "kernel", "expand_kernel"  # of a convolution; the first and the last only at a low rank
 COMPACT_FILE = Path(__file__).with_name("compact.npz")
 KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: what the compact network expects
@@ -49,11 +50,15 @@ class Weights(NamedTuple):
     mean: tuple[float, float, float]
     scale: float
 
+    def kernels(self, name: str) -> list[np.ndarray]:
+        """Of a layer, or of a head such as "block1_conv1_head": one, or at a low rank those applied in turn."""
+        parts = [f"{name}_{part}" for part in PARTS]
+        return [self.parameters[part] for part in parts if part in self.parameters]
+
     def digest(self) -> str:
         """First 16 hex digits of a SHA-256 of all convolutions, the same whatever file they came from."""
-        parts = [
-            f"{layer}{part}" for layer in CONVOLUTIONS for part in ("_kernel", "_bias", "_head_kernel", "_head_bias")
-        ]
+        kinds = *PARTS, "bias", "head_kernel", "head_bias"
+        parts = [f"{layer}_{kind}" for layer in CONVOLUTIONS for kind in kinds]
         digest = hashlib.sha256()
         for part in parts:
             if part in self.parameters:

@@ -25,10 +25,13 @@ from tests.toy import picture
 ROOT = Path(__file__).parent.parent
 SHAPES = {
     "block1_conv1_kernel": (3, 3, 3, 4),
-    "block1_conv2_kernel": (3, 3, 4, 5),
+    "block1_conv2_reduce_kernel": (1, 1, 4, 3),
+    "block1_conv2_kernel": (3, 3, 3, 2),
+    "block1_conv2_expand_kernel": (1, 1, 2, 5),
     "block2_conv1_kernel": (3, 3, 5, 6),
     "block2_conv1_head_kernel": (1, 1, 6, 7),
 }
+BIASES = {"block1_conv1": 4, "block1_conv2": 5, "block2_conv1": 6, "block2_conv1_head": 7}
 CONTENT, STYLE = {"block1_conv2": 1.0}, {"block1_conv1": 0.25, "block2_conv1": 0.75}
 WEIGHTS = 1e-5, 3.0, 2.0  # α, β, γ
 
@@ -41,7 +44,7 @@ def weights() -> Weights:
         if shape[0] == 3:
             kernel[[0, 2]] = kernel[:, [0, 2]] = 0
         parameters[name] = kernel
-        parameters[name.replace("kernel", "bias")] = np.full(shape[-1], 0.1, np.float32)
+    parameters |= {f"{name}_bias": np.full(count, 0.1, np.float32) for name, count in BIASES.items()}
     return Weights(parameters, (0.5, 0.4, 0.3), 20.0)
 
 
@@ -50,7 +53,7 @@ def weights() -> Weights:
 
 def test_flops_of_a_network_counted_by_hand():
     # Pixels 10 x 6, then 5 x 3; products of positions, inputs and outputs, a multiply-add being two operations.
-    convolutions = 60 * 27 * 4 + 60 * 36 * 5 + 15 * 45 * 6 + 15 * 6 * 7
+    convolutions = 60 * (27 * 4 + 4 * 3 + 27 * 2 + 2 * 5) + 15 * (45 * 6 + 6 * 7)
     statistics = 60 * 4 * 4 + 15 * 7 * 7
     assert contenders.step_flops(SHAPES, CONTENT, STYLE, 10, 6) == 2 * 2 * (convolutions + statistics)
 

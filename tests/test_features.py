@@ -177,7 +177,7 @@ def test_a_small_network_is_compiled_in_and_computes_the_same(monkeypatch, preci
     monkeypatch.setattr("nst.features.SMALL", 0)
     for one, other in zip(ours, outcome(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5 if precision == "float32" else 0.02, atol=1e-3)
-    assert captured[1] - captured[0] == 6  # kernels and biases
+    assert captured[1] - captured[0] == 8  # kernels and biases
 
 
 def test_the_picture_is_not_rounded_to_bfloat16():

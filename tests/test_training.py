@@ -24,7 +24,12 @@ import half_painted  # noqa: E402
 
 pytestmark = pytest.mark.apart
 
-WIDTHS = (4, 5, 6, 7, 8)
+SHAPE = (4, 5), (6, 7, 8)  # widths, ranks
+FILTERS = {  # of VGG-16
+    layer: filters
+    for layer, filters in weights.CONVOLUTIONS.items()
+    if not layer.endswith("conv4") and layer <= distill.TAPPED[-1]
+}
 
 
 def filled(folder: Path, count: int, seed: int) -> Path:
@@ -43,12 +48,10 @@ def material(tmp_path_factory):
     folder, random = tmp_path_factory.mktemp("material"), np.random.default_rng(1)
     filled(folder / "photos", 27, 0), filled(folder / "paintings", 11, 1), filled(folder / "half", 10, 2)
     teacher, channels = {}, 3
-    for layer in distill.LAYERS:
-        if not layer.endswith("conv4"):
-            filters = weights.CONVOLUTIONS[layer]
-            teacher[f"{layer}_kernel"] = random.normal(0, (2 / channels) ** 0.5 / 3, (3, 3, channels, filters))
-            teacher[f"{layer}_bias"] = np.zeros(filters)
-            channels = filters
+    for layer, filters in FILTERS.items():
+        teacher[f"{layer}_kernel"] = random.normal(0, (2 / channels) ** 0.5 / 3, (3, 3, channels, filters))
+        teacher[f"{layer}_bias"] = np.zeros(filters)
+        channels = filters
     np.savez(folder / "teacher.npz", **{name: array.astype(np.float16) for name, array in teacher.items()})
     return folder
 
@@ -56,8 +59,9 @@ def material(tmp_path_factory):
 def command(material: Path, run: Path, *more: str) -> list[str]:
     folders = {"photos": "photos", "paintings": "paintings", "teacher": "teacher.npz"}
     given = [f"--{flag}={material / name}" for flag, name in folders.items()]
-    sizes = "--widths 4 5 6 7 8 --sides 32 48 --batch-pixels 4096 --steps 4 --checkpoint-steps 2 --precision float32"
-    return [*given, f"--run={run}", *sizes.split(), *more]
+    shape = "--widths 4 5 --ranks 6 7 8 --sides 32 48 --batch-pixels 4096"
+    length = "--steps 4 --checkpoint-steps 2 --precision float32"
+    return [*given, f"--run={run}", *shape.split(), *length.split(), *more]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -81,9 +85,8 @@ def trained(material, tmp_path_factory):
     return run
 
 
-def student(widths: tuple[int, ...] = WIDTHS) -> distill.Student:
-    channels = {layer: weights.CONVOLUTIONS[layer] for layer in distill.TAPPED}
-    made = distill.Student(widths, "average", channels, dict.fromkeys(distill.TAPPED, 1.0), 0.5)
+def student(ranks: tuple[int, ...] = SHAPE[1]) -> distill.Student:
+    made = distill.Student(FILTERS, SHAPE[0], ranks, "average", dict.fromkeys(distill.TAPPED, 1.0), 0.5)
     made(np.zeros((1, 64, 64, 3), np.float32))
     return made
 
@@ -118,7 +121,9 @@ def test_the_file_carries_its_provenance_and_no_pickle(trained):
     assert told["pictures"] == {"photos": 3, "paintings": 3, "half_painted": 2}  # those held out are not counted
     assert told["teacher"].startswith("VGG-16") and "CC BY 4.0" in told["teacher"]
     assert told["start"] == "random numbers"
-    assert "--photos=photos --paintings=paintings" in told["command"] and "--widths 4 5 6 7 8" in told["command"]
+    assert (
+        "--photos=photos --paintings=paintings" in told["command"] and "--widths 4 5 --ranks 6 7 8" in told["command"]
+    )
     assert set(told["held_out"]["photos"]) == set(distill.TAPPED)
     with np.load(path, allow_pickle=False) as arrays:
         assert {arrays[key].dtype for key in arrays.files} == {np.dtype(np.float16), arrays["provenance"].dtype}
@@ -164,14 +169,32 @@ def test_training_brings_the_student_nearer(material, trained, tmp_path, optimiz
     assert after_60 < 0.75 * after_4
 
 
-def test_a_wider_student_begins_where_the_narrow_one_stood():
-    narrow = student()
-    wide = student(tuple(2 * width for width in WIDTHS))
-    image = np.random.default_rng(3).random((1, 64, 64, 3), np.float32)
-    wide.load(narrow.exported())
-    narrow.load(narrow.exported())  # as rounded as the wide one
-    for layer, ours in narrow(image).items():
-        np.testing.assert_allclose(np.asarray(wide(image)[layer]), np.asarray(ours), atol=1e-4, err_msg=layer)
+def test_a_layer_of_low_rank_is_found_by_least_squares():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 10, 10, 5)) @ random.normal(size=(5, 12))  # twelve channels in five dimensions
+    parts = [random.normal(size=shape) for shape in ((1, 1, 12, 3), (3, 3, 3, 3), (1, 1, 3, 20))]
+    y = functools.reduce(lambda x, kernel: np.asarray(tf.nn.conv2d(x, kernel, 1, "VALID")), parts, x) + 7
+
+    def error(rank: int) -> float:
+        layer = distill.Convolution(3, 20, "layer", rank)
+        layer(np.zeros((1, 4, 4, 12), np.float32))
+        layer.fit([(x[:20].astype(np.float32), y[:20]), (x[20:].astype(np.float32), y[20:])])
+        predicted = np.asarray(layer(x.astype(np.float32)))[:, 1:-1, 1:-1]
+        return np.square(predicted - np.maximum(y, 0)).mean() / y.var()
+
+    assert error(3) < 1e-3 < 0.03 < error(2) < error(1)
+
+
+def test_deep_layers_are_fitted_to_the_teacher_and_narrow_ones_kept(material, trained, tmp_path):
+    start = trained / "compact.npz"
+    distill.main(command(material, tmp_path, f"--start={start}", "--fit=4", "--steps=0"))
+    before, after = (weights.compact(run / "compact.npz").parameters for run in (trained, tmp_path))
+    kept = {name for name in before if np.array_equal(before[name], after[name])}
+    assert kept == {name for name in before if name[5] in "12" and "head" not in name}
+    told = [weights.provenance(run / "compact.npz")["held_out"]["photos"] for run in (trained, tmp_path)]
+    assert (
+        told[1]["block1_conv1"] < told[0]["block1_conv1"] and weights.provenance(tmp_path / "compact.npz")["steps"] == 0
+    )
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])

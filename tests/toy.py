@@ -26,10 +26,12 @@ def weights() -> Weights:
 
 
 def with_head() -> Weights:
-    """The same, its first layer seen through a 1×1 convolution."""
+    """The same, its first layer seen through a 1×1 convolution, its second of low rank."""
     toy, random = weights(), np.random.default_rng(1)
     toy.parameters["block1_conv1_head_kernel"] = random.normal(0, 0.5, (1, 1, 4, 6)).astype(np.float32)
     toy.parameters["block1_conv1_head_bias"] = np.full(6, 0.1, np.float32)
+    for part, shape in {"reduce_kernel": (1, 1, 4, 3), "kernel": (3, 3, 3, 2), "expand_kernel": (1, 1, 2, 5)}.items():
+        toy.parameters[f"block1_conv2_{part}"] = random.normal(0, 0.5, shape).astype(np.float32)
     return toy
 
 

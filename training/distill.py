@@ -1,4 +1,4 @@
-"""Train the compact network: a trunk an eighth as costly as VGG-19's, whose heads predict a VGG's activations.
+"""Train the compact network: a VGG an eighth as costly, narrow in its first blocks and of low rank in the others.
 
     python training/distill.py --photos FOLDER --paintings FOLDER --teacher imagenet --run RUN
 
@@ -26,14 +26,18 @@ from nst import weights
 
 ops: Any = keras.ops  # declared with the types of every backend at once
 TAPPED = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block4_conv2", "block5_conv1")
-LAYERS = tuple(weights.CONVOLUTIONS)[: tuple(weights.CONVOLUTIONS).index(TAPPED[-1]) + 1]
+NARROW_BLOCKS = 2  # whose layers have few filters, and heads; the layers after them have the teacher's, at a low rank
 HELD_OUT = {"photos": 24, "paintings": 8, "half_painted": 8}  # the first of each folder, by name, are never trained on
 MARGIN = 16  # pixels around each crop that the networks see and the loss does not, as when painting
 FORMAT = 2  # of the file: 1 had no provenance
 
 
+def block(layer: str) -> int:
+    return int(layer[5])
+
+
 def stride(layer: str) -> int:
-    return 2 ** (int(layer[5]) - 1)
+    return 2 ** (block(layer) - 1)
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -173,37 +177,41 @@ class Teacher(keras.Model):
     def __init__(self, source: weights.Weights, pooling: str):
         super().__init__(trainable=False, name="teacher", autocast=False)
         self._source, self._pool = source, _pooling(pooling)
-        self._down = weights.down_to(source.parameters, TAPPED)
+        self.down = tuple(weights.down_to(source.parameters, TAPPED))
+        self.filters = {layer: len(source.parameters[f"{layer}_bias"]) for layer in self.down}
         self._arrays = {}
-        for layer in self._down:
+        for layer in self.down:
             for name in (f"{layer}_kernel", f"{layer}_bias"):
                 value = source.parameters[name]
                 self._arrays[name] = self.add_weight(shape=value.shape, name=name, trainable=False)
                 self._arrays[name].assign(value)
         constant = {"shape": (), "initializer": "ones", "trainable": False}
-        self.scale = {layer: self.add_weight(name=f"{layer}_scale", **constant) for layer in TAPPED}
-        self.variance: dict[str, float] = dict.fromkeys(TAPPED, 1.0)
+        self.scale = {layer: self.add_weight(name=f"{layer}_scale", **constant) for layer in self.down}
+        self.variance: dict[str, float] = dict.fromkeys(self.down, 1.0)
 
-    def call(self, image: Any) -> dict[str, Any]:
+    def call(self, image: Any, linear: bool = False) -> dict[str, Any]:
+        """The tapped layers; `linear`: or what the ReLU of each layer, tapped or not, is given."""
         x = ops.cast((image - ops.array(self._source.mean, image.dtype)) * self._source.scale, self.compute_dtype)
         seen = {}
-        for layer in self._down:
+        for layer in self.down:
             if layer.endswith("conv1") and stride(layer) > 1:
                 x = self._pool(x, 2, 2)
             kernel, bias = (ops.cast(self._arrays[f"{layer}_{part}"], x.dtype) for part in ("kernel", "bias"))
-            x = ops.relu(ops.conv(x, kernel, padding="same") + bias)
-            if layer in TAPPED:
-                seen[layer] = ops.cast(self.scale[layer], x.dtype) * _inside(x, layer)
+            y = ops.conv(x, kernel, padding="same") + bias
+            x = ops.relu(y)
+            if linear or layer in TAPPED:
+                seen[layer] = ops.cast(self.scale[layer], x.dtype) * _inside(y if linear else x, layer)
         return seen
 
     def measure(self, batches: Iterable[np.ndarray]) -> None:
         """Scale each layer to a mean of one over these pictures, and measure its variance."""
-        moments: dict[str, list[np.ndarray]] = {layer: [] for layer in TAPPED}  # of each filter, by batches
+        moments: dict[str, list[np.ndarray]] = {layer: [] for layer in self.down}  # of each filter, by batches
         for batch in batches:
-            for layer, x in self.predict_on_batch(batch).items():
-                rows = np.asarray(x, np.float64)
-                moments[layer].append(np.stack([rows.mean(axis=(0, 1, 2)), np.square(rows).mean(axis=(0, 1, 2))]))
-        for layer in TAPPED:
+            for layer, y in self(batch, linear=True).items():
+                x = ops.relu(ops.cast(y, "float32"))
+                means = (ops.convert_to_numpy(ops.mean(values, axis=(0, 1, 2))) for values in (x, ops.square(x)))
+                moments[layer].append(np.stack([mean.astype(np.float64) for mean in means]))
+        for layer in self.down:
             mean, square = np.mean(moments[layer], axis=0)
             self.scale[layer].assign(self.scale[layer] / mean.mean())
             self.variance[layer] = np.mean(square - mean**2) / mean.mean() ** 2
@@ -232,20 +240,104 @@ def genuine(source: str) -> tuple[weights.Weights, str]:
 
 
 class Convolution(keras.layers.Layer):
-    """A convolution and its ReLU, its kernel kept as a (side² · in, out) matrix: what Muon wants."""
+    """A convolution and its ReLU; with a rank, a 1×1, a `side` × `side` and a 1×1 one with so many channels between.
 
-    def __init__(self, side: int, filters: int, name: str):
+    The first of them is left out where there are no more channels to begin with.  Kernels are kept as
+    (side² · in, out) matrices: what Muon wants.
+    """
+
+    def __init__(self, side: int, filters: int, name: str, rank: int = 0):
         super().__init__(name=name)
-        self._side, self._filters = side, filters
+        self._side, self._filters, self._rank = side, filters, rank
+        self._kernels: dict[str, Any] = {}  # by what their names in the file end with
+        self._sides = {"reduce_kernel": 1, "kernel": side, "expand_kernel": 1}
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        rows = self._side**2 * int(shape[-1] or 0)
-        self.kernel = self.add_weight(shape=(rows, self._filters), initializer="he_normal", name="kernel")
+        channels = int(shape[-1] or 0)
+        outputs = {"kernel": self._filters}
+        if self._rank:
+            outputs = {"reduce_kernel": self._rank, "kernel": self._rank, "expand_kernel": self._filters}
+            if channels <= self._rank:
+                del outputs["reduce_kernel"]
+        for name, filters in outputs.items():
+            rows = self._sides[name] ** 2 * channels
+            self._kernels[name] = self.add_weight(shape=(rows, filters), initializer="he_normal", name=name)
+            channels = filters
         self.bias = self.add_weight(shape=(self._filters,), initializer="zeros", name="bias")
 
     def call(self, x: Any) -> Any:
-        kernel = ops.reshape(self.kernel, (self._side, self._side, -1, self._filters))
-        return ops.relu(ops.conv(x, kernel, padding="same") + self.bias)
+        for kernel in self.kernels().values():
+            x = ops.conv(x, ops.cast(kernel, x.dtype), padding="same")
+        return ops.relu(x + self.bias)
+
+    def kernels(self) -> dict[str, Any]:
+        """Name to (h, w, in, out), in the order in which they are applied."""
+        return {
+            name: ops.reshape(kernel, (self._sides[name], self._sides[name], -1, kernel.shape[-1]))
+            for name, kernel in self._kernels.items()
+        }
+
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        """Take what a file has for this layer."""
+        for name, kernel in self._kernels.items():
+            kernel.assign(parameters[f"{self.name}_{name}"].reshape(kernel.shape))
+        self.bias.assign(parameters[f"{self.name}_bias"])
+
+    def fit(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Predict the targets best from the inputs, by least squares.
+
+        Args:
+            pairs: inputs (B, h + side − 1, w + side − 1, in), and (B, h, w, filters) of what the ReLU is to be given.
+        """
+        basis = np.eye(pairs[0][0].shape[-1], dtype=np.float32)
+        if "reduce_kernel" in self._kernels:
+            basis = self._directions_that_count(pairs)
+            self._kernels["reduce_kernel"].assign(basis)
+        kernel, bias, mean, covariance = _least_squares(pairs, basis, self._side)
+        if self._rank:  # only the directions in which the predictions vary most
+            main = _leading(kernel.T @ covariance @ kernel, self._rank)
+            bias = bias + mean @ kernel - mean @ kernel @ main @ main.T
+            kernel = kernel @ main
+            self._kernels["expand_kernel"].assign(main.T)
+        self._kernels["kernel"].assign(kernel)
+        self.bias.assign(bias)
+
+    def _directions_that_count(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """(in, rank): of twice as many principal components of the inputs, what contributes most to the predictions."""
+        rows = [x.reshape(-1, x.shape[-1]) for x, _ in pairs[:: max(1, len(pairs) // 32)]]
+        covariance = np.cov(np.concatenate(rows), rowvar=False)
+        components = _leading(covariance, 2 * self._rank)
+        kernel, *_ = _least_squares(pairs, components.astype(np.float32), self._side)
+        taps = kernel.reshape(self._side**2, components.shape[1], -1)
+        deviation = np.sqrt(np.diag(components.T @ covariance @ components))  # the components are uncorrelated
+        effect = np.tensordot(taps, taps, ((0, 2), (0, 2))) * np.outer(deviation, deviation)
+        basis = components @ (_leading(effect, self._rank) / deviation[:, np.newaxis])
+        return (basis / np.linalg.norm(basis, axis=0)).astype(np.float32)
+
+
+def _leading(matrix: np.ndarray, count: int) -> np.ndarray:
+    """The eigenvectors, as columns, of the largest eigenvalues of a symmetric matrix."""
+    return np.linalg.eigh(matrix)[1][:, : -count - 1 : -1]
+
+
+def _least_squares(
+    pairs: list[tuple[np.ndarray, np.ndarray]], basis: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The kernel (side² · columns of the basis, out) and the bias that predict the targets best from inputs · basis.
+
+    And the mean and the covariance of what the kernel is applied to.
+    """
+    total: Any = 0  # of the products of each position's [inputs around it, 1] with [inputs around it, 1, targets]
+    for x, y in pairs:
+        around = np.lib.stride_tricks.sliding_window_view(x @ basis, (side, side), axis=(1, 2))
+        known = around.transpose(0, 1, 2, 4, 5, 3).reshape(-1, side**2 * basis.shape[1])
+        known = np.hstack([known, np.ones_like(known[:, :1])])
+        total = total + (known.T @ np.hstack([known, y.reshape(len(known), -1)])).astype(np.float64)
+    square, product = np.split(total, [len(total)], axis=1)
+    ridge = 1e-4 * np.trace(square) / len(square) * np.eye(len(square))
+    *kernel, bias = np.linalg.solve(square + ridge, product)
+    mean = square[-1, :-1] / square[-1, -1]
+    return np.stack(kernel), bias, mean, square[:-1, :-1] / square[-1, -1] - np.outer(mean, mean)
 
 
 class Student(keras.Model):
@@ -254,42 +346,55 @@ class Student(keras.Model):
     `student(image)` with an image float32 (B, H, W, 3) in [0, 1] gives {layer: (B, h, w, C)} without the margin.
 
     Args:
-        widths: filters in each of the five blocks of the trunk.
+        filters: of the teacher's layers, first to deepest; the student has as many layers.
+        widths: filters in each of the first `NARROW_BLOCKS` blocks, whose tapped layers have heads.
+        ranks: of the layers in each of the others, which have as many filters as the teacher's.
         pooling: "average" or "max".
-        channels: of each tapped layer's head.
-        variance: of the filters that each is to predict.
+        variance: of the filters that each tapped layer is to predict.
         covariance_weight: of the covariances' error, beside the activations'.
     """
 
     def __init__(
         self,
+        filters: Mapping[str, int],
         widths: tuple[int, ...],
+        ranks: tuple[int, ...],
         pooling: str,
-        channels: Mapping[str, int],
         variance: Mapping[str, float],
         covariance_weight: float,
     ):
         super().__init__(name="student", autocast=False)
         self._pool = _pooling(pooling)
         self._variance, self._covariance_weight = dict(variance), covariance_weight
-        self._trunk = {layer: Convolution(3, widths[int(layer[5]) - 1], layer) for layer in LAYERS}
-        self._heads = {layer: Convolution(1, channels[layer], f"{layer}_head") for layer in TAPPED}
+        narrow = [layer for layer in filters if block(layer) <= NARROW_BLOCKS]
+        self._trunk = {layer: Convolution(3, widths[block(layer) - 1], layer) for layer in narrow}
+        self._heads = {layer: Convolution(1, filters[layer], f"{layer}_head") for layer in narrow if layer in TAPPED}
+        for layer in filters:
+            if layer not in narrow:
+                self._trunk[layer] = Convolution(3, filters[layer], layer, ranks[block(layer) - NARROW_BLOCKS - 1])
 
     def call(self, image: Any, training: bool = False) -> dict[str, Any]:
-        return {layer: self._heads[layer](x) for layer, x in self._below_heads(image, training).items()}
-
-    def _below_heads(self, image: Any, training: bool) -> dict[str, Any]:
-        x = ops.cast((image - ops.array(weights.COMPACT_MEAN, image.dtype)) * weights.COMPACT_SCALE, self.compute_dtype)
-        seen, spoiled = {}, 0
-        for layer in LAYERS:
-            if layer.endswith("conv1") and stride(layer) > 1:
-                x, spoiled = self._pool(x, 2, 2), (spoiled + 1) // 2
-            if layer == "block3_conv1" or spoiled >= MARGIN // stride(layer):  # when `nst.features` does
-                x, spoiled = _renewed(x, MARGIN // stride(layer)), 0
-            x, spoiled = self._trunk[layer](x), spoiled + 1
+        x, spoiled, seen = self._normalized(image), 0, {}
+        for layer, convolution in self._trunk.items():
+            x, spoiled = self._prepared(x, spoiled, layer)
+            x, spoiled = convolution(x), spoiled + 1
             if layer in TAPPED:
-                seen[layer] = _inside(x, layer, training)
+                inside = _inside(x, layer, training)
+                seen[layer] = self._heads[layer](inside) if layer in self._heads else inside
         return seen
+
+    def _normalized(self, image: Any) -> Any:
+        return ops.cast(
+            (image - ops.array(weights.COMPACT_MEAN, image.dtype)) * weights.COMPACT_SCALE, self.compute_dtype
+        )
+
+    def _prepared(self, x: Any, spoiled: int, layer: str) -> tuple[Any, int]:
+        """What the layer's convolution takes, and as far as how many rows from the border zeros have reached."""
+        if layer.endswith("conv1") and stride(layer) > 1:
+            x, spoiled = self._pool(x, 2, 2), (spoiled + 1) // 2
+        if layer == "block3_conv1" or spoiled >= MARGIN // stride(layer):  # when `nst.features` does
+            x, spoiled = _renewed(x, MARGIN // stride(layer)), 0
+        return x, spoiled
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -304,34 +409,37 @@ class Student(keras.Model):
                 total += self._covariance_weight * ops.mean(covariance_error(y_pred[layer], theirs))
         return total
 
-    def fit_heads(self, batches: Iterable[tuple[np.ndarray, dict[str, np.ndarray]]]) -> None:
-        """Heads that predict the targets best from the trunk as it is, by least squares: another teacher's will not."""
-        sums: dict[str, Any] = dict.fromkeys(TAPPED, 0)  # of the products of each position's [x, 1] with [x, 1, target]
-        for pictures, targets in batches:
-            for layer, x in self._below_heads(pictures, training=True).items():
-                x = ops.convert_to_numpy(ops.cast(x, "float32")).reshape(-1, x.shape[-1])
-                known = np.hstack([x, np.ones_like(x[:, :1])])
-                wanted = targets[layer].reshape(len(x), -1).astype(np.float32)
-                sums[layer] += (known.T @ np.hstack([known, wanted])).astype(np.float64) / len(x)
-        for layer, total in sums.items():
-            square, product = np.split(total, [len(total)], axis=1)
-            ridge = 1e-4 * np.trace(square) / len(square) * np.eye(len(square))
-            *kernel, bias = np.linalg.solve(square + ridge, product)
-            self._heads[layer].kernel.assign(np.stack(kernel))
-            self._heads[layer].bias.assign(bias)
+    def fit_layers(self, teacher: "Teacher", batches: Iterable[np.ndarray]) -> None:
+        """Fit the heads, and all layers behind the narrow ones, to the teacher, one after the other by least squares.
 
-    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
-        """Begin from a file's parameters; a narrower file's fill the first channels of each kernel."""
+        Each takes the student's own activations, as it will find them, and so makes up for the errors of those before.
+        """
+        targets, inputs = [], []
+        for pictures in batches:
+            linear = teacher(pictures, linear=True)
+            wanted = [layer for layer in linear if layer in self._heads or block(layer) > NARROW_BLOCKS]
+            targets.append({layer: np.float16(ops.convert_to_numpy(linear[layer])) for layer in wanted})
+            inputs.append((self._normalized(pictures), 0))
+
+        def fit(convolution: Convolution, layer: str, ring: int) -> None:
+            cut = slice(MARGIN // stride(layer) - ring, ring - MARGIN // stride(layer) or None)
+            xs = (ops.convert_to_numpy(x)[:, cut, cut] for x, _ in inputs)
+            pairs = [(x, target[layer].astype(np.float32)) for x, target in zip(xs, targets)]
+            convolution.fit(pairs)
+
+        for layer, convolution in self._trunk.items():
+            inputs = [self._prepared(x, spoiled, layer) for x, spoiled in inputs]
+            if block(layer) > NARROW_BLOCKS:
+                fit(convolution, layer, 1)
+            inputs = [(convolution(x), spoiled + 1) for x, spoiled in inputs]
+            if layer in self._heads:
+                fit(self._heads[layer], layer, 0)
+
+    def load(self, parameters: Mapping[str, np.ndarray], narrow_only: bool = False) -> None:
+        """Begin from a file's parameters, or from those of its narrow blocks."""
         for name, convolution in self._convolutions().items():
-            kernel, bias = (np.array(ops.convert_to_numpy(v)) for v in (convolution.kernel, convolution.bias))
-            theirs = parameters[f"{name}_kernel"]
-            side, _, channels, filters = theirs.shape
-            kernel = kernel.reshape(side, side, -1, kernel.shape[-1])
-            kernel[..., channels:, :filters] = 0  # new filters do not disturb what the old ones have learned
-            kernel[..., :channels, :filters] = theirs
-            bias[:filters] = parameters[f"{name}_bias"]
-            convolution.kernel.assign(kernel.reshape(convolution.kernel.shape))
-            convolution.bias.assign(bias)
+            if not narrow_only or block(name) <= NARROW_BLOCKS:
+                convolution.load(parameters)
 
     def exported(self) -> dict[str, np.ndarray]:
         """The trained network as the package reads it: float16 kernels (h, w, in, out) and biases by name.
@@ -340,9 +448,7 @@ class Student(keras.Model):
         """
         arrays = {}
         for name, convolution in self._convolutions().items():
-            side = 1 if name.endswith("head") else 3
-            kernel = ops.reshape(convolution.kernel, (side, side, -1, convolution.kernel.shape[-1]))
-            for part, value in (("kernel", kernel), ("bias", convolution.bias)):
+            for part, value in (*convolution.kernels().items(), ("bias", convolution.bias)):
                 rounded = ops.cast(ops.cast(value, "bfloat16"), "float32")
                 arrays[f"{name}_{part}"] = ops.convert_to_numpy(rounded).astype(np.float16)
         return arrays
@@ -446,8 +552,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--teacher-pooling", choices=("average", "max"), default="average", help="as the teacher would paint")
     add("--run", type=Path, required=True, help="folder for checkpoint, network and report; goes on where it stopped")
     add("--start", type=Path, help="begin with this network's parameters instead of random ones")
-    add("--fit-heads", action="store_true", help="and with heads for this teacher, which had another")
-    add("--widths", type=int, nargs=5, default=(16, 32, 64, 128, 128), help="filters in each block of the trunk")
+    add("--fit", type=int, default=0, metavar="BATCHES", help="but of its deep layers: these by least squares")
+    add("--widths", type=int, nargs=2, default=(16, 32), help="filters in blocks 1 and 2")
+    add("--ranks", type=int, nargs=3, default=(80, 160, 256), help="of the layers in blocks 3, 4 and 5")
     add("--pooling", choices=("average", "max"), default="average", help="of the student")
     add("--covariance-weight", type=float, default=0.5, help="of the covariances' error beside the activations'")
     add(
@@ -472,7 +579,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def optimizer(options: argparse.Namespace) -> keras.optimizers.Optimizer:
     warmup = min(100, options.steps // 10)
     rate: Any = keras.optimizers.schedules.CosineDecay(
-        0.0, options.steps - warmup, alpha=0.0, warmup_target=options.learning_rate, warmup_steps=warmup
+        0.0, max(1, options.steps - warmup), alpha=0.0, warmup_target=options.learning_rate, warmup_steps=warmup
     )
     common: dict[str, Any] = {"clipnorm": 1.0, "use_ema": True, "ema_momentum": options.averaging}
     if options.optimizer == "muon":
@@ -501,9 +608,8 @@ def main(argv: list[str] | None = None) -> None:
     learned, rights = genuine(options.teacher)
     teacher = Teacher(learned, options.teacher_pooling)
     teacher.measure(fixed_crops(path for files in source.training().values() for path in files[:100]))
-    channels = {layer: len(learned.parameters[f"{layer}_bias"]) for layer in TAPPED}
-    widths, sides = tuple(options.widths), tuple(options.sides)
-    student = Student(widths, options.pooling, channels, teacher.variance, options.covariance_weight)
+    sides, shape = tuple(options.sides), (tuple(options.widths), tuple(options.ranks))
+    student = Student(teacher.filters, *shape, options.pooling, teacher.variance, options.covariance_weight)
     student(np.zeros((1, 64, 64, 3), np.float32))
     descent = optimizer(options)
     descent.build(student.trainable_variables)
@@ -516,23 +622,14 @@ def main(argv: list[str] | None = None) -> None:
     options.run.mkdir(parents=True, exist_ok=True)
     _check_same(options)
     checkpoint = options.run / "checkpoint.weights.h5"
-    if checkpoint.exists():
-        student.load_weights(checkpoint)
-    elif options.start:
-        student.load(weights.compact(options.start).parameters)
-        if options.fit_heads:
-            some = batches(0, 30)
-            student.fit_heads(some[number] for number in range(len(some)))
 
-    every = -(-options.checkpoint_steps // len(sides)) * len(sides)  # so that each part begins with the same side
-    while (done := int(descent.iterations)) < options.steps:
-        count = min(every, options.steps - done)
-        print(f"steps {done + 1} to {done + count} of {options.steps}")
-        history = student.fit(batches(done, count), shuffle=False)
+    def leave(step: int, loss: float | None) -> None:
+        """Checkpoint, network and report in the folder, as of this step."""
         partial = options.run / "partial.weights.h5"
         student.save_weights(partial)
         os.replace(partial, checkpoint)
-        descent.finalize_variable_values(student.trainable_variables)  # the averaged weights
+        if step:
+            descent.finalize_variable_values(student.trainable_variables)  # the averaged weights
         figures = {kind: evaluate(student, teacher, fixed_crops(files)) for kind, files in source.held_out().items()}
         provenance = {
             "made": datetime.date.today().isoformat(),
@@ -540,15 +637,31 @@ def main(argv: list[str] | None = None) -> None:
             "start": options.start.name if options.start else "random numbers",
             "teacher": rights,
             "pictures": {kind: len(files) for kind, files in source.training().items()},
-            "steps": done + count,
-            "training_loss": history.history["loss"][-1],
+            "steps": step,
+            "training_loss": loss,
             "held_out": figures,
         }
         save(options.run / "compact.npz", student, provenance)
-        report = f"{provenance['command']}\n\nStep {done + count} of {options.steps}\n\n{table(figures)}\n"
+        report = f"{provenance['command']}\n\nStep {step} of {options.steps}\n\n{table(figures)}\n"
         (options.run / "report.md").write_text(report)
         print(report)
         student.load_weights(checkpoint)
+
+    if checkpoint.exists():
+        student.load_weights(checkpoint)
+    elif options.start:
+        student.load(weights.compact(options.start).parameters, narrow_only=options.fit > 0)
+        if options.fit:
+            some = batches(0, 0)
+            student.fit_layers(teacher, (some.pictures(number) for number in range(options.fit)))
+        leave(0, None)
+
+    every = -(-options.checkpoint_steps // len(sides)) * len(sides)  # so that each part begins with the same side
+    while (done := int(descent.iterations)) < options.steps:
+        count = min(every, options.steps - done)
+        print(f"steps {done + 1} to {done + count} of {options.steps}")
+        history = student.fit(batches(done, count), shuffle=False)
+        leave(done + count, history.history["loss"][-1])
 
 
 if __name__ == "__main__":
