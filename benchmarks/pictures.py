@@ -77,7 +77,7 @@ class Judge:
     def __init__(self, network: Network, photo: np.ndarray, painting: np.ndarray, side: int):
         self._transfer = StyleTransfer(network)
         self._size = images.fit(*photo.shape[1:3], side)
-        settings = Settings(size=side)
+        settings = Settings(size=side, composition=0)  # the losses as they are, at each side
         targets = self._transfer._style_targets([painting], side, settings)
         objective = self._transfer._objective(images.resize(photo, *self._size), targets, settings)
         self._objective = objective._replace(thins=False)

@@ -4,11 +4,12 @@ The page's sliders, the command line's flags and the engine all read this one ta
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from numbers import Real
 from typing import Any
 
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
+FINE = 512  # pixels of a picture's longest side, from which on `composition` changes nothing
 
 
 def _knob(default: Any, help: str, low: float = 0, high: float = 0, choices: Sequence[str] = ()) -> Any:
@@ -38,13 +39,19 @@ class Settings:
         {"block4_conv2": 1.0}, "layers compared with the photo, with their weights", 0, 1e6
     )
     style_layers: dict[str, float] = _knob(
-        dict.fromkeys(STYLE_LAYERS, 1.0), "layers compared with the painting, with their weights λ", 0, 1e6
+        dict.fromkeys(STYLE_LAYERS, 1.0) | {"block5_conv1": 0.05},
+        "layers compared with the painting, with their weights λ",
+        0,
+        1e6,
     )
     style_statistics: str = _knob("covariance", "what is compared of a style layer", choices=("covariance", "gram"))
     normalization: str = _knob(
         "relative",
         "relative: losses are pure numbers; paper: as Gatys et al. print them",
         choices=("relative", "paper"),
+    )
+    composition: float = _knob(
+        1.0, "how firmly a small picture keeps the photo's layout; 0: figures of the painting may come in", 0, 4
     )
     content_weight: float = _knob(0.25, "α, the weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, the weight of the style loss", 0, 1e6)
@@ -93,6 +100,20 @@ class Settings:
             "style": self.style_weight * tilt,
             "total_variation": self.total_variation_weight,
         }
+
+    def at_scale(self, side: int) -> "Settings":
+        """These settings with the weights by which a picture of this longest side, in pixels, is judged.
+
+        The smaller the picture, the more of the painting a position of a deep layer sees, up to whole figures, which
+        come in where that layer counts.  So it counts less there, and the photo counts more.  The formulas as Gatys et
+        al. print them, `normalization` "paper", are left alone.
+        """
+        coarseness = max(1, FINE / side) ** self.composition
+        if coarseness == 1 or self.normalization == "paper":
+            return self
+        fading = {layer: weight / coarseness**0.5 for layer, weight in self.style_layers.items() if layer >= "block4"}
+        content_weight = min(self.content_weight * coarseness**0.25, 1e6)
+        return replace(self, content_weight=content_weight, style_layers=self.style_layers | fading)
 
     def scales(self) -> list[tuple[int, int]]:
         """(longest side in pixels, steps) of every scale, coarsest first; the last side is `size`."""

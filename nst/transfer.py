@@ -148,6 +148,7 @@ class StyleTransfer:
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """How an image of the photo's size is judged."""
+        settings = settings.at_scale(max(photo.shape[1:3]))
         seen = self.network(tf.constant(photo), set(settings.content_layers), settings.padding)
         # L-BFGS compares gradients, which need the same positions; "paper" is there to be checked number by number.
         thins = settings.optimizer == "adam" and settings.normalization != "paper"

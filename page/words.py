@@ -30,6 +30,7 @@ CONTROLS = {
     "init": ("Begin with", "The photo keeps its outlines; noise lets the painting find its own."),
     "seed": ("Chance", "Another number is another noise; it counts where the picture begins with noise."),
     "total_variation_weight": ("Smoothness", "0 keeps every grain, 8 is usual, 50 is very calm."),
+    "composition": ("Composition", "How firmly the photo's layout is held; at 0 figures of the painting may come in."),
     "detail": ("Photo's detail", "How much of the photo's fine detail comes back while the picture grows."),
 }
 MAIN_CONTROLS = ("strength", "size")  # the others are folded away
@@ -43,6 +44,7 @@ SLIDERS = {
     "size": (sharing.MIN_SIZE, limits.here().size, 32),
     "strength": (0, 100, 1),
     "style_scale": (0.1, sharing.MAX_STYLE_SCALE, 0.05),
+    "composition": (0, 4, 0.5),
     "detail": (0, 1, 0.05),
 }
 TOUCH_WORDS = {

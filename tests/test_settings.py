@@ -84,3 +84,19 @@ def test_scales_grow_to_the_asked_size(changes, scales):
 def test_settings_need_nothing_but_the_standard_library():
     code = "import sys, nst.settings; print([m for m in ('numpy', 'PIL', 'tensorflow', 'keras') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_smaller_the_picture_the_more_the_photo_counts_and_the_less_deep_layers_do():
+    settings = Settings(style_layers={"block3_conv1": 2, "block4_conv1": 1, "block5_conv1": 0.5})
+    small = settings.at_scale(32)
+    assert small.content_weight == 2 * settings.content_weight
+    assert small.style_layers == {"block3_conv1": 2, "block4_conv1": 0.25, "block5_conv1": 0.125}
+    assert replace(settings, composition=2).at_scale(128) == replace(small, composition=2)
+    untouched = replace(settings, composition=0), replace(settings, style_statistics="gram", normalization="paper")
+    assert all(each.at_scale(32) == each for each in untouched)
+    assert settings.at_scale(512) == settings.at_scale(4096) == settings
+
+
+def test_no_weight_leaves_its_range():
+    settings = Settings(content_weight=1e6, composition=4, style_layers={"block5_conv1": 1e-300})
+    assert settings.at_scale(1).content_weight == 1e6

@@ -65,9 +65,12 @@ def test_lbfgs_gets_further_than_adam_in_as_many_steps(transfer):
 
 
 def test_total_is_the_weighted_sum(transfer):
-    losses = paint(transfer, content_weight=2, style_weight=3, total_variation_weight=5)[-1].losses
-    expected = 2 * losses["content"] + 3 * losses["style"] + 5 * losses["total_variation"]
-    assert losses["total"] == pytest.approx(expected, rel=1e-5)
+    weights = {"content_weight": 2, "style_weight": 3, "total_variation_weight": 5, "composition": 1}
+    last = paint(transfer, **weights)[-1]
+    alpha = replace(toy.SETTINGS, **weights).at_scale(last.scale).content_weight
+    assert alpha > 2  # the picture is small
+    expected = alpha * last.losses["content"] + 3 * last.losses["style"] + 5 * last.losses["total_variation"]
+    assert last.losses["total"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
