@@ -32,6 +32,11 @@ class Settings:
 
     network: str = _knob("auto", "the network that looks at the pictures", choices=("auto", "compact", "vgg19"))
     weights: str = _knob("", "file with a VGG-19 or VGG-16: Keras .h5, NumPy .npz or MatConvNet .mat")
+    sketch: str = _knob(
+        "compact",
+        "who paints all scales but the last for a VGG: the compact network, or itself",
+        choices=("compact", "itself"),
+    )
     pooling: str = _knob("average", "pooling between the network's blocks", choices=("average", "max"))
     precision: str = _knob("auto", "arithmetic inside the network", choices=("auto", "float32", "bfloat16"))
 

@@ -188,20 +188,25 @@ class Studio:
                     network = engine.network
                     same = (network.name, network.weights_hash, network.precision, settings.pooling)
                     # What "auto" comes to may be there by its name: it is not compiled once more.
-                    self._asked[asked] = self._engines.setdefault(same, engine), network.reason
+                    found = self._engines.setdefault(same, engine), network.reason
+                    if (settings.network, network.name) == ("vgg19", "compact"):
+                        return found  # its weights may come yet
+                    self._asked[asked] = found
         return self._asked[asked]
 
     def warm(self) -> None:
         """Load and compile before the first visitor comes, and find out how long a picture takes.
 
-        VGG-19's weights are downloaded if NST_NETWORK asks for them, and on a Space with a GPU if it says nothing: a
-        visitor is not to wait for that.  A failure is logged, and each run tries again.
+        VGG-19's weights are downloaded before that if NST_NETWORK asks for them, and on a Space with a GPU if it says
+        nothing: a visitor is not to wait for that.  On another Space they are downloaded afterwards, for those who want
+        the finest picture.  A failure is logged, and each run tries again.
         """
-        usual = "vgg19" if "SPACE_ID" in os.environ and machine.gpus() else "compact"
+        on_a_space = "SPACE_ID" in os.environ
+        usual = "vgg19" if on_a_space and machine.gpus() else "compact"
+        chosen = os.environ.get("NST_NETWORK", "auto").replace("auto", usual)
         try:
-            if os.environ.get("NST_NETWORK", "auto").replace("auto", usual) == "vgg19" and not weights.at_hand():
-                with contextlib.suppress(weights.WeightsError):  # the compact network paints then, and says why
-                    weights.imagenet(download=True)
+            if chosen == "vgg19":
+                _download()
             engine = self.engine(Settings())
             self._unready = NOT_COMPILED
             for height, width in WARMING:
@@ -210,6 +215,8 @@ class Studio:
                 for _ in engine.stylize(grey, [grey], settings):
                     pass
             self._unready = ""
+            if on_a_space and os.environ.get("NST_NETWORK") != "compact":
+                _download()
         except Exception:
             self._unready = NOT_WARMED
             log.exception("Warming failed")
@@ -285,6 +292,13 @@ class Studio:
             with self._lock:
                 if self._turn is turn:  # one that was left may be closed only when the next one has begun
                     self._turn = None
+
+
+def _download() -> None:
+    """VGG-19's weights, if they are not here yet."""
+    if not weights.at_hand():
+        with contextlib.suppress(weights.WeightsError):  # the compact network paints then, and says why
+            weights.imagenet(download=True)
 
 
 def _load(settings: Settings) -> "StyleTransfer":

@@ -13,7 +13,7 @@ import tensorflow as tf
 from nst import images, preflight
 from nst.canvas import Canvas, Checkpoint, start
 from nst.clock import Clock
-from nst.features import Network
+from nst.features import Network, load_network
 from nst.losses import (
     Statistics,
     content_loss,
@@ -70,6 +70,7 @@ class StyleTransfer:
         # Without AutoGraph, whose translation of this project's code would keep the first frame waiting for a second.
         self._compiled_steps = tf.function(self._after_steps, reduce_retracing=True, jit_compile=xla, autograph=False)
         self._paces: dict[int, float] = {}  # of the latest run: they tell how long the next one will take
+        self._sketcher: StyleTransfer | None = None
 
     def stylize(
         self,
@@ -117,9 +118,10 @@ class StyleTransfer:
         painted = 0, 0  # its size
         for (height, width), steps in scales:
             try:
-                photo = images.resize(content, height, width)
-                objective = self._objective(photo, self._style_targets(styles, max(height, width), settings), settings)
-                step = self._stepper(objective, photo, settings)
+                photo, side = images.resize(content, height, width), max(height, width)
+                painter = self._painter(side, settings)
+                objective = painter._objective(photo, painter._style_targets(styles, side, settings), settings)
+                step = painter._stepper(objective, photo, settings)
                 if canvas is None:
                     canvas = Canvas.started(start(photo, styles[0], settings))
                     _, losses = step(canvas, 1)
@@ -145,6 +147,19 @@ class StyleTransfer:
         """What a run takes for a photo of these proportions, by the pace of the latest run; 0 before there was one."""
         scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
         return _clock(scales, settings, None, self._paces).remaining
+
+    def _painter(self, side: int, settings: Settings) -> "StyleTransfer":
+        """Which engine paints at this scale; at all but the last, a VGG's has one with the compact network."""
+        wanted = (
+            settings.sketch == "compact" and settings.normalization != "paper"
+        )  # those formulas are for one network
+        if side >= settings.size or not wanted or not self.network.name.startswith("vgg"):
+            return self
+        if self._sketcher is None:
+            precise = replace(settings, network="compact", weights="", precision=self.network.precision)
+            self._sketcher = StyleTransfer(load_network(precise))
+        known = set(self._sketcher.network.layers)
+        return self._sketcher if known.issuperset({*settings.content_layers, *settings.style_layers}) else self
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """How an image of the photo's size is judged."""

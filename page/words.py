@@ -25,7 +25,7 @@ CONTROLS = {
         "Stroke size",
         "Below 1 strokes come out finer, above 1 broader. It counts from the next Paint.",
     ),
-    "network": ("Network", "The eye that compares the pictures: VGG-19 sees more, the compact one is quicker."),
+    "network": ("Quality", "Quick takes seconds on a CPU; finest ends with VGG-19, and takes FACTOR as long there."),
     "style_statistics": ("What counts as manner", "How colors and shapes vary together, or the paper's Gram matrices."),
     "init": ("Begin with", "The photo keeps its outlines; noise lets the painting find its own."),
     "seed": ("Chance", "Another number is another noise; it counts where the picture begins with noise."),
@@ -33,10 +33,10 @@ CONTROLS = {
     "composition": ("Composition", "How firmly the photo's layout is held; at 0 figures of the painting may come in."),
     "detail": ("Photo's detail", "How much of the photo's fine detail comes back while the picture grows."),
 }
-MAIN_CONTROLS = ("strength", "size")  # the others are folded away
+MAIN_CONTROLS = ("strength", "size", "network")  # the others are folded away
 CHOOSERS = (("strength", "How far", looks.PRESETS), ("style_scale", "Manner", looks.LOOKS))
 CHOICES = {
-    "network": {"auto": "Automatic", "compact": "Compact", "vgg19": "VGG-19"},
+    "network": {"auto": "Automatic", "compact": "Quick", "vgg19": "Finest"},
     "style_statistics": {"covariance": "Covariances", "gram": "Gram matrices"},
     "init": {"content": "The photo", "noise": "Noise", "style": "The painting", "mix": "Photo and noise"},
 }

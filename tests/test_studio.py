@@ -367,21 +367,22 @@ def test_warming_paints_two_proportions():
 
 
 @pytest.mark.parametrize(
-    ("variables", "gpus", "downloads"),
+    ("variables", "gpus", "downloads"),  # before visitors may come, and afterwards
     [
-        ({}, ["A GPU"], False),
-        ({"SPACE_ID": "me/it"}, [], False),
-        ({"SPACE_ID": "me/it"}, ["A GPU"], True),
-        ({"SPACE_ID": "me/it", "NST_NETWORK": "auto"}, ["A GPU"], True),
-        ({"SPACE_ID": "me/it", "NST_NETWORK": "compact"}, ["A GPU"], False),
-        ({"NST_NETWORK": "vgg19"}, [], True),
+        ({}, ["A GPU"], ()),
+        ({"SPACE_ID": "me/it"}, [], ("after",)),
+        ({"SPACE_ID": "me/it"}, ["A GPU"], ("before", "after")),
+        ({"SPACE_ID": "me/it", "NST_NETWORK": "auto"}, ["A GPU"], ("before", "after")),
+        ({"SPACE_ID": "me/it", "NST_NETWORK": "compact"}, ["A GPU"], ()),
+        ({"NST_NETWORK": "vgg19"}, [], ("before",)),
     ],
 )
 def test_warming_downloads_what_visitors_are_not_to_wait_for(monkeypatch, tmp_path, variables, gpus, downloads):
     asked = []
 
     def imagenet(download: bool):
-        asked.append(download)
+        assert download
+        asked.append("before" if shared.unready else "after")
         raise weights.WeightsError("No internet.")  # no reason not to paint
 
     for name in ("SPACE_ID", "NST_NETWORK", "NST_VGG19"):
@@ -392,11 +393,21 @@ def test_warming_downloads_what_visitors_are_not_to_wait_for(monkeypatch, tmp_pa
     monkeypatch.setattr(weights, "imagenet", imagenet)
     monkeypatch.setattr(machine, "gpus", lambda: gpus)
     engine: Any = Engine()
-    Studio(lambda _: engine).warm()
-    assert asked == [True] * downloads and engine.shapes
+    shared = Studio(lambda _: engine)
+    shared.warm()
+    assert tuple(asked) == downloads and engine.shapes and not shared.unready
     (tmp_path / "vgg19.h5").touch()
-    Studio(lambda _: engine).warm()
-    assert len(asked) == downloads  # they are here now
+    shared = Studio(lambda _: engine)
+    shared.warm()
+    assert tuple(asked) == downloads  # they are here now
+
+
+def test_vgg19_is_asked_for_again_where_its_weights_were_missing(engine):
+    networks = [SimpleNamespace(**vars(engine.network) | {"name": name}) for name in ("compact", "vgg19")]
+    engines = iter([SimpleNamespace(network=network) for network in networks])
+    shared = Studio(lambda _: next(engines))  # type: ignore[arg-type, return-value]
+    names = [shared.engine(Settings(network="vgg19")).network.name for _ in range(3)]
+    assert names == ["compact", "vgg19", "vgg19"]
 
 
 def test_it_is_ready_once_warming_has_come_to_its_end():

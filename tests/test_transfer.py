@@ -74,6 +74,41 @@ def test_total_is_the_weighted_sum(transfer):
 
 
 @pytest.mark.parametrize(
+    ("name", "changes", "sketched"),
+    [
+        ("vgg19", {}, [32]),
+        ("vgg16", {"size": 128}, [32, 64]),
+        ("vgg19", {"sketch": "itself"}, []),
+        ("vgg19", {"min_scale": 64}, []),  # one scale is no sketch
+        ("vgg19", {"style_statistics": "gram", "normalization": "paper"}, []),
+        ("vgg19", {"content_layers": {"block1_conv2": 1}}, []),  # which the other one lacks
+        ("compact", {}, []),
+    ],
+)
+def test_the_compact_network_sketches_for_a_vgg(monkeypatch, name, changes, sketched):
+    def loaded(settings):
+        assert (settings.network, settings.weights) == ("compact", "")
+        shallow = {key: value for key, value in toy.weights().parameters.items() if key.startswith("block1_conv1")}
+        return Network("compact", toy.weights()._replace(parameters=shallow))
+
+    looks = []
+    objective = StyleTransfer._objective
+
+    def watched(self, photo, *others):
+        looks.append((max(photo.shape[1:3]), self.network.name))
+        return objective(self, photo, *others)
+
+    monkeypatch.setattr("nst.transfer.load_network", loaded)
+    monkeypatch.setattr(StyleTransfer, "_objective", watched)
+    layers = {"content_layers": {"block1_conv1": 1}, "style_layers": {"block1_conv1": 1}}
+    paint(StyleTransfer(Network(name, toy.weights())), **layers | {"weights": "a.npz"} | changes)
+    sides = sorted({side for side, _ in looks})
+    assert sides[-1] == changes.get("size", 64) and looks == [
+        (side, "compact" if side in sketched else name) for side in sides
+    ]
+
+
+@pytest.mark.parametrize(
     ("statistics", "normalization"), [("covariance", "relative"), ("gram", "relative"), ("gram", "paper")]
 )
 def test_gradient_against_finite_differences(transfer, statistics, normalization):

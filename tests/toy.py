@@ -10,9 +10,15 @@ from nst.weights import Weights
 
 GENUINE_VGG16 = Path(__file__).parents[2] / "shared" / "weights" / "teachers" / "vgg16_conv1_1_to_conv5_1.npz"
 LAYERS = {"content_layers": {"block1_conv2": 1.0}, "style_layers": {"block1_conv1": 1.0, "block1_conv2": 1.0}}
-SETTINGS = Settings(  # without `composition`, or each scale of these few pixels would have weights far from those given
-    **{"size": 64, "min_scale": 32, "steps": (6, 4), "learning_rate": 0.02, "averaging": 0.97, "padding": 4},
-    **{"frames_per_second": 60, "composition": 0},
+SETTINGS = Settings(
+    size=64,
+    min_scale=32,
+    steps=(6, 4),
+    learning_rate=0.02,
+    averaging=0.97,
+    padding=4,
+    frames_per_second=60,
+    composition=0,  # or pictures this small would have weights far from those given
     **LAYERS,
 )
 
