@@ -250,7 +250,7 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 def main(argv: list[str] | None = None) -> None:
     options = parsed(argv)
-    settings = Settings(size=options.size)
+    settings = Settings(size=options.size, sketch="itself")  # so that each picture is one network's
     judge = load_network(
         replace(settings, weights=options.judge) if options.judge else replace(settings, network="compact")
     )
