@@ -25,7 +25,7 @@ CONTROLS = {
         "Stroke size",
         "Below 1 strokes come out finer, above 1 broader. It counts from the next Paint.",
     ),
-    "network": ("Quality", "Finest ends with VGG-19: a CPU takes two to three times as long."),
+    "network": ("Quality", "Finest ends with VGG-19: on a CPU it takes up to three times as long."),
     "style_statistics": ("What counts as manner", "How colors and shapes vary together, or the paper's Gram matrices."),
     "init": ("Begin with", "The photo keeps its outlines; noise lets the painting find its own."),
     "seed": ("Chance", "Another number is another noise; it counts where the picture begins with noise."),
