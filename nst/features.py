@@ -176,7 +176,7 @@ def choose_network(settings: Settings) -> tuple[str, str]:
     if not weights.at_hand():
         return "compact", "The compact network in the package: VGG-19's weights are not on this machine."
     if not tf.config.list_physical_devices("GPU"):
-        return "compact", "The compact network in the package: without a GPU, VGG-19 takes several times as long."
+        return "compact", "The compact network in the package: without a GPU, VGG-19 takes up to three times as long."
     return "vgg19", "VGG-19: its weights and a GPU are at hand."
 
 
