@@ -215,11 +215,11 @@ class Studio:
                 for _ in engine.stylize(grey, [grey], settings):
                     pass
             self._unready = ""
-            if on_a_space and os.environ.get("NST_NETWORK") != "compact":
-                _download()
         except Exception:
             self._unready = NOT_WARMED
             log.exception("Warming failed")
+        if on_a_space and os.environ.get("NST_NETWORK") != "compact":
+            _download()
 
     @property
     def unready(self) -> str:

@@ -150,10 +150,8 @@ class StyleTransfer:
 
     def _painter(self, side: int, settings: Settings) -> "StyleTransfer":
         """Which engine paints at this scale; at all but the last, a VGG's has one with the compact network."""
-        wanted = (
-            settings.sketch == "compact" and settings.normalization != "paper"
-        )  # those formulas are for one network
-        if side >= settings.size or not wanted or not self.network.name.startswith("vgg"):
+        last = side >= settings.size or settings.sketch == "itself"
+        if last or settings.normalization == "paper" or not self.network.name.startswith("vgg"):
             return self
         if self._sketcher is None:
             precise = replace(settings, network="compact", weights="", precision=self.network.precision)
