@@ -479,8 +479,9 @@ def _pixels(size: tuple[int, int]) -> str:
 def _command(made: "Recipe") -> str:
     """The command line that paints it again, to its end, for a shell."""
     files = [f"./{used.name}" if used.name.startswith("-") else used.name for used in (made.content, *made.styles)]
-    # What the settings left open is given as it was decided then.
-    decided = {**_changed(made.settings), "network": made.network, "precision": made.precision}
+    # What the settings left open is given as it was decided then; a VGG-16 comes from where a VGG-19 would.
+    network = made.network.replace("vgg16", "vgg19")
+    decided = {**_changed(made.settings), "network": network, "precision": made.precision}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in decided.items()]
     return shlex.join(["python", "-m", "nst", "paint", *files, "-o", "again.png", *flags])
 

@@ -17,7 +17,7 @@ from PIL import Image
 from serving import HANG
 
 from nst import images, recipe, timelapse
-from nst.__main__ import _flag, _parser, _settings, _written
+from nst.__main__ import _command, _flag, _parser, _settings, _written
 from nst.settings import Settings
 from nst.timelapse import FILM_FRAMES, FILM_SIDE, Film
 
@@ -341,6 +341,13 @@ def test_a_picture_tells_how_it_was_made_and_how_to_make_it_again(run, tmp_path)
     first, again = (json.loads(run("recipe", name, "--json", engine="real")[1]) for name in ("out.png", "again.png"))
     assert again.pop("settings") == {**first.pop("settings"), "network": "compact", "precision": "float32"}
     assert first == again
+
+
+@pytest.mark.parametrize(("network", "flag"), [("vgg16", "vgg19"), ("vgg19", "vgg19"), ("compact", "compact")])
+def test_the_command_names_a_network_that_can_be_asked_for(run, tmp_path, network, flag):
+    assert run("paint", "photo.jpg", "painting.png", "-o", "out.png", *TINY)[0] == 0
+    made = recipe.read(tmp_path / "out.png")
+    assert made and f"--network={flag}" in shlex.split(_command(replace(made, network=network)))
 
 
 def test_the_same_run_writes_the_same_file(run, tmp_path):
