@@ -198,8 +198,8 @@ class Studio:
         """Load and compile before the first visitor comes, and find out how long a picture takes.
 
         VGG-19's weights are downloaded before that if NST_NETWORK asks for them, and on a Space with a GPU if it says
-        nothing: a visitor is not to wait for that.  On another Space they are downloaded afterwards, for those who want
-        the finest picture.  A failure is logged, and each run tries again.
+        nothing: a visitor is not to wait for that.  Where they are still missing on a Space, they are downloaded
+        afterwards, for those who want the finest picture.  A failure is logged, and each run tries again.
         """
         on_a_space = "SPACE_ID" in os.environ
         usual = "vgg19" if on_a_space and machine.gpus() else "compact"

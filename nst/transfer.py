@@ -70,7 +70,7 @@ class StyleTransfer:
         # Without AutoGraph, whose translation of this project's code would keep the first frame waiting for a second.
         self._compiled_steps = tf.function(self._after_steps, reduce_retracing=True, jit_compile=xla, autograph=False)
         self._paces: dict[int, float] = {}  # of the latest run: they tell how long the next one will take
-        self._sketcher: StyleTransfer | None = None
+        self._sketcher: StyleTransfer | None = None  # with the compact network, once `_painter` needs it
 
     def stylize(
         self,
@@ -150,8 +150,8 @@ class StyleTransfer:
 
     def _painter(self, side: int, settings: Settings) -> "StyleTransfer":
         """Which engine paints at this scale; at all but the last, a VGG's has one with the compact network."""
-        last = side >= settings.size or settings.sketch == "itself"
-        if last or settings.normalization == "paper" or not self.network.name.startswith("vgg"):
+        is_sketched = settings.sketch == "compact" and settings.normalization != "paper" and side < settings.size
+        if not is_sketched or not self.network.name.startswith("vgg"):
             return self
         if self._sketcher is None:
             precise = replace(settings, network="compact", weights="", precision=self.network.precision)

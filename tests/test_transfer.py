@@ -103,9 +103,8 @@ def test_the_compact_network_sketches_for_a_vgg(monkeypatch, name, changes, sket
     layers = {"content_layers": {"block1_conv1": 1}, "style_layers": {"block1_conv1": 1}}
     paint(StyleTransfer(Network(name, toy.weights())), **layers | {"weights": "a.npz"} | changes)
     sides = sorted({side for side, _ in looks})
-    assert sides[-1] == changes.get("size", 64) and looks == [
-        (side, "compact" if side in sketched else name) for side in sides
-    ]
+    assert sides[-1] == changes.get("size", 64)
+    assert looks == [(side, "compact" if side in sketched else name) for side in sides]
 
 
 @pytest.mark.parametrize(
