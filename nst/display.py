@@ -89,7 +89,7 @@ def waiting(ahead: int, seconds: float | None = None) -> str:
     """
     who = f"{ahead} people are" if ahead > 1 else "1 person is"
     place = f"{who} before you" if ahead else "You are next"
-    return f"{place}; your turn in {_about(seconds)}." if seconds is not None else f"{place}."
+    return f"{place}; your turn in {about(seconds)}." if seconds is not None else f"{place}."
 
 
 def duration(seconds: float) -> str:
@@ -104,8 +104,8 @@ def file_name(content: str | None, style: str | None) -> str:
     return "_".join(stems) + ".png"
 
 
-def _about(seconds: float) -> str:
-    """An estimate to one digit or to the minute, for it is no better than that."""
+def about(seconds: float) -> str:
+    """Seconds in words, an estimate to one digit or to the minute, for it is no better than that."""
     if seconds < 5:
         return "a few seconds"
     if seconds < 55:

@@ -5,12 +5,14 @@ Knows nothing of the page: a visitor is a name, a picture under way an iterator 
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 KEPT = 12  # visitors whose pictures can be gone on with: each takes up to 60 MB
 MORE_STEPS = 100  # that a finished picture gets to go on
 FOLLOWING_STEPS = 60  # that a picture has left, at least, when it follows a pulled strength
+RETRY = 60  # seconds until weights that were missing are looked for again
 CROWD_SIZE = 16  # visitors in line, at most
 WARMING = (64, 64), (384, 288)  # height, width: large pictures have a step of their own
 NOT_LOADED = "The network is not loaded yet."  # what `Studio.unready` says, one after the other
@@ -160,8 +163,9 @@ class Studio:
 
     def __init__(self, load: "Callable[[Settings], StyleTransfer] | None" = None):
         """`load` makes the engine; a test gives one of its own."""
-        self._load = load or _load
-        self._asked: dict[tuple[str, ...], tuple[StyleTransfer, str]] = {}  # by what the settings ask for
+        self._load = load or partial(_load, sketcher=self.engine)
+        # By what the settings ask for: an engine, why it has the network it has, and until when that holds.
+        self._asked: dict[tuple[str, ...], tuple[tuple[StyleTransfer, str], float]] = {}
         self._engines: dict[tuple[str, ...], StyleTransfer] = {}  # by what that came to
         self._loading = threading.Lock()
         self._unready = NOT_LOADED
@@ -181,18 +185,21 @@ class Studio:
 
     def _engine(self, settings: Settings) -> "tuple[StyleTransfer, str]":
         asked = (settings.network, settings.weights, settings.pooling, settings.precision)
-        if asked not in self._asked:  # looked up outside the lock too: a download must not keep the others waiting
+        if not (found := self._known(asked)):  # looked up outside the lock too: others must not wait for a download
             with self._loading:
-                if asked not in self._asked:
+                if not (found := self._known(asked)):
                     engine = self._load(settings)
                     network = engine.network
                     same = (network.name, network.weights_hash, network.precision, settings.pooling)
                     # What "auto" comes to may be there by its name: it is not compiled once more.
                     found = self._engines.setdefault(same, engine), network.reason
-                    if (settings.network, network.name) == ("vgg19", "compact"):
-                        return found  # its weights may come yet
-                    self._asked[asked] = found
-        return self._asked[asked]
+                    is_missing = (settings.network, network.name) == ("vgg19", "compact")  # weights that may come yet
+                    self._asked[asked] = found, time.monotonic() + RETRY if is_missing else math.inf
+        return found
+
+    def _known(self, asked: tuple[str, ...]) -> "tuple[StyleTransfer, str] | None":
+        found, until = self._asked.get(asked, (None, 0.0))
+        return found if time.monotonic() < until else None
 
     def warm(self) -> None:
         """Load and compile before the first visitor comes, and find out how long a picture takes.
@@ -301,13 +308,13 @@ def _download() -> None:
             weights.imagenet(download=True)
 
 
-def _load(settings: Settings) -> "StyleTransfer":
+def _load(settings: Settings, sketcher: "Callable[[Settings], StyleTransfer]") -> "StyleTransfer":
     from nst.features import load_network  # TensorFlow takes 4 s to import: the page is up before it
     from nst.transfer import StyleTransfer
 
     network = load_network(settings)
     log.info("%s in %s: %s", network.name, network.precision, network.reason)
-    return StyleTransfer(network)
+    return StyleTransfer(network, sketcher)
 
 
 def _load_picture(path: str | None, name: str, size: int) -> np.ndarray:

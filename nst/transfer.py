@@ -29,6 +29,8 @@ from nst.settings import Settings
 # next step at another: that saves time, the more the lighter the network.  On smaller ones the loss would suffer.
 THINNED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 100_000
 
+COMPACT_COST = 0.4  # seconds of the compact network's step by those of a VGG's, roughly: for the time left
+
 Stepper = Callable[[Canvas, int], tuple[Canvas, Losses]]  # canvas, steps -> canvas after them, losses before the last
 
 
@@ -64,13 +66,17 @@ class Objective(NamedTuple):
 class StyleTransfer:
     """Repaints photos with one network.  Keep it: the step is compiled once and serves every later run."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, sketcher: "Callable[[Settings], StyleTransfer] | None" = None):
+        """`sketcher` gives the engine for settings that ask for the compact network, which paints a VGG's coarse
+        scales; by default it is made when it is needed.
+        """
         self.network = network
         xla = os.environ.get("NST_XLA", "0") not in ("", "0") or None
         # Without AutoGraph, whose translation of this project's code would keep the first frame waiting for a second.
         self._compiled_steps = tf.function(self._after_steps, reduce_retracing=True, jit_compile=xla, autograph=False)
         self._paces: dict[int, float] = {}  # of the latest run: they tell how long the next one will take
-        self._sketcher: StyleTransfer | None = None  # with the compact network, once `_painter` needs it
+        self._load_sketcher = sketcher or (lambda settings: StyleTransfer(load_network(settings)))
+        self._sketcher: StyleTransfer | None = None  # once `_painter` needs it
 
     def stylize(
         self,
@@ -111,7 +117,7 @@ class StyleTransfer:
         """
         self._check_layers(settings)
         scales = _scales(content, settings, resume, more_steps)
-        clock = _clock(scales, settings, resume, self._paces)
+        clock = self._clock(scales, settings, resume)
         self._paces = clock.paces
         canvas = resume and Canvas.restored(resume)
         good: tuple[Canvas, Losses] | None = None  # the latest step's
@@ -146,18 +152,32 @@ class StyleTransfer:
     def expected_seconds(self, height: int, width: int, settings: Settings) -> float:
         """What a run takes for a photo of these proportions, by the pace of the latest run; 0 before there was one."""
         scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
-        return _clock(scales, settings, None, self._paces).remaining
+        return self._clock(scales, settings, None).remaining
+
+    def _clock(self, scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None) -> Clock:
+        margin = 2 * settings.padding
+        work = []  # as many pixels as a VGG would see in the same time
+        for (height, width), steps in scales:
+            is_compact = self.network.name == "compact" or self._is_sketched(max(height, width), settings)
+            pixels = (height + margin) * (width + margin) * (COMPACT_COST if is_compact else 1)
+            work.append((round(pixels), steps))
+        paces = self._paces or self._painter(0, settings)._paces
+        before = (resume.step, resume.elapsed, resume.paces) if resume else (0, 0.0, paces)
+        return Clock(work, 1 / settings.frames_per_second, *before)
 
     def _painter(self, side: int, settings: Settings) -> "StyleTransfer":
         """Which engine paints at this scale; at all but the last, a VGG's has one with the compact network."""
-        is_sketched = settings.sketch == "compact" and settings.normalization != "paper" and side < settings.size
-        if not is_sketched or not self.network.name.startswith("vgg"):
+        if not self._is_sketched(side, settings):
             return self
         if self._sketcher is None:
             precise = replace(settings, network="compact", weights="", precision=self.network.precision)
-            self._sketcher = StyleTransfer(load_network(precise))
+            self._sketcher = self._load_sketcher(precise)
         known = set(self._sketcher.network.layers)
         return self._sketcher if known.issuperset({*settings.content_layers, *settings.style_layers}) else self
+
+    def _is_sketched(self, side: int, settings: Settings) -> bool:
+        wanted = settings.sketch == "compact" and settings.normalization != "paper" and side < settings.size
+        return wanted and self.network.name.startswith("vgg")
 
     def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
         """How an image of the photo's size is judged."""
@@ -318,15 +338,6 @@ def _scales(
     if not sum(steps for _, steps in scales):
         raise ValueError(f"more_steps: {more_steps} should be above 0, the picture being finished")
     return [(size, steps) for size, steps in scales if steps]
-
-
-def _clock(
-    scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None, paces: dict[int, float]
-) -> Clock:
-    margin = 2 * settings.padding
-    work = [((height + margin) * (width + margin), steps) for (height, width), steps in scales]
-    before = (resume.step, resume.elapsed, resume.paces) if resume else (0, 0.0, paces)
-    return Clock(work, 1 / settings.frames_per_second, *before)
 
 
 def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Frame:

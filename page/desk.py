@@ -24,6 +24,7 @@ from page.results import View, kept, offer, show
 from page.words import CROWD, FAULT, GONE, INVITATION, LOOKING
 
 FILM_BYTES = 8_000_000
+USUAL = 384, 512  # height and width of the picture for which the time is told
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +36,15 @@ class Desk:
         self.studio = studio
 
     def describe(self, network: str) -> str:
-        """HTML: which network paints, and why."""
+        """HTML: which network paints, why, and how long it takes, as far as that is known."""
+        settings = Settings(network=network)
         try:
-            return html.escape(self.studio.reason(Settings(network=network)))
+            reason = self.studio.reason(settings)
+            seconds = self.studio.engine(settings).expected_seconds(*USUAL, settings)
         except ValueError as error:
             return trouble(str(error))
+        time_needed = f" A picture of {max(USUAL)} pixels takes {display.about(seconds)} here." if seconds else ""
+        return html.escape(reason + time_needed)
 
     def paint(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Iterator[View]:
         """Pictures on the way as JPEG, last a PNG of the asked size."""

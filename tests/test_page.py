@@ -215,7 +215,8 @@ def test_the_page_says_which_network_and_why():
         return Painter()
 
     page = Desk(Studio(load))
-    assert page.describe("auto") == "The compact network, &lt;because&gt; this is a test."
+    sentence = "The compact network, &lt;because&gt; this is a test."
+    assert page.describe("auto") == f"{sentence} A picture of 512 pixels takes a few seconds here."
     assert "No weights &amp; no way" in page.describe("vgg19")
 
 

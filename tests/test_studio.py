@@ -13,8 +13,9 @@ import pytest
 from nst import images, limits, machine, preflight, recipe, studio, weights
 from nst.canvas import Canvas
 from nst.clock import Clock
+from nst.features import Network
 from nst.settings import Settings
-from nst.studio import Run, Studio
+from nst.studio import RETRY, Run, Studio
 from nst.transfer import StyleTransfer
 from tests import toy
 
@@ -402,12 +403,25 @@ def test_warming_downloads_what_visitors_are_not_to_wait_for(monkeypatch, tmp_pa
     assert tuple(asked) == downloads  # they are here now
 
 
-def test_vgg19_is_asked_for_again_where_its_weights_were_missing(engine):
+def test_vgg19_is_asked_for_again_where_its_weights_were_missing(engine, monkeypatch):
     networks = [SimpleNamespace(**vars(engine.network) | {"name": name}) for name in ("compact", "vgg19")]
     engines = iter([SimpleNamespace(network=network) for network in networks])
     shared = Studio(lambda _: next(engines))  # type: ignore[arg-type, return-value]
-    names = [shared.engine(Settings(network="vgg19")).network.name for _ in range(3)]
-    assert names == ["compact", "vgg19", "vgg19"]
+    now = [0.0]
+    monkeypatch.setattr(studio.time, "monotonic", lambda: now[0])
+    names = []
+    for now[0] in (0, RETRY - 1, RETRY, 10 * RETRY):  # each look may take a download that fails
+        names.append(shared.engine(Settings(network="vgg19")).network.name)
+    assert names == ["compact", "compact", "vgg19", "vgg19"]
+
+
+def test_its_own_compact_network_sketches_for_a_vgg(monkeypatch):
+    monkeypatch.setattr("nst.features.load_network", lambda settings: Network(settings.network, toy.weights()))
+    shared = Studio()
+    settings = replace(toy.SETTINGS, network="vgg19", sketch="compact")
+    finest = shared.engine(settings)
+    compact = shared.engine(replace(settings, network="compact", precision="float32"))
+    assert finest.network.name == "vgg19" and finest._painter(32, settings) is compact
 
 
 def test_it_is_ready_once_warming_has_come_to_its_end():

@@ -14,7 +14,7 @@ from nst.canvas import Canvas
 from nst.clock import Clock
 from nst.features import Network, load_network
 from nst.settings import Settings
-from nst.transfer import Frame, StyleTransfer
+from nst.transfer import COMPACT_COST, Frame, StyleTransfer
 from tests import toy
 
 CONTENT, STYLE = toy.picture(40, 64), toy.picture(50, 45, seed=1)
@@ -71,6 +71,16 @@ def test_total_is_the_weighted_sum(transfer):
     assert alpha > 2  # the picture is small
     expected = alpha * last.losses["content"] + 3 * last.losses["style"] + 5 * last.losses["total_variation"]
     assert last.losses["total"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_pace_of_the_sketch_tells_how_long_a_vgg_will_take():
+    sketcher = StyleTransfer(Network("compact", toy.weights()))
+    finest = StyleTransfer(Network("vgg19", toy.weights()), lambda _: sketcher)
+    shape, settings = CONTENT.shape[1:3], replace(toy.SETTINGS, sketch="compact")
+    assert finest.expected_seconds(*shape, settings) == 0
+    sketcher._paces = {1000: 0.01, 2000: 0.02}
+    quick, sketched = (engine.expected_seconds(*shape, settings) for engine in (sketcher, finest))
+    assert 0 < quick < sketched < quick / COMPACT_COST
 
 
 @pytest.mark.parametrize(

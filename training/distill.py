@@ -278,10 +278,20 @@ class Convolution(keras.layers.Layer):
         }
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
-        """Take what a file has for this layer."""
-        for name, kernel in self._kernels.items():
-            kernel.assign(parameters[f"{self.name}_{name}"].reshape(kernel.shape))
-        self.bias.assign(parameters[f"{self.name}_bias"])
+        """Take what a file has for this layer; of fewer channels where the file's network is narrower.
+
+        The channels that it lacks keep their random filters, and nothing listens to them yet: the network gives what
+        the narrower one gave, and training begins there (as Chen et al., "Net2Net", 2016).
+        """
+        for name, kernel in self.kernels().items():
+            theirs = parameters[f"{self.name}_{name}"]
+            inputs, outputs = theirs.shape[2:]
+            ours = ops.convert_to_numpy(kernel).copy()
+            ours[:, :, inputs:, :outputs] = 0
+            ours[:, :, :inputs, :outputs] = theirs
+            self._kernels[name].assign(ours.reshape(self._kernels[name].shape))
+        theirs = parameters[f"{self.name}_bias"]
+        self.bias.assign(np.pad(theirs, (0, self._filters - len(theirs))))
 
     def fit(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
         """Predict the targets best from the inputs, by least squares.
