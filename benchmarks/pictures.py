@@ -69,7 +69,7 @@ class Painted(NamedTuple):
 
 
 class Judge:
-    """What one network sees in pictures of a pair, at `side` pixels and default settings but for `composition`.
+    """What one network sees in pictures of a pair, at `side` pixels and default settings but for `composition` and `focus`.
 
     Pictures are float32 (1, H, W, 3) in [0, 1], of any size.
     """
@@ -77,7 +77,7 @@ class Judge:
     def __init__(self, network: Network, photo: np.ndarray, painting: np.ndarray, side: int):
         self._transfer = StyleTransfer(network)
         self._size = images.fit(*photo.shape[1:3], side)
-        settings = Settings(size=side, composition=0)  # the losses as they are, at each side
+        settings = Settings(size=side, composition=0, focus=0)  # the losses as they are, at each side
         targets = self._transfer._style_targets([painting], side, settings)
         objective = self._transfer._objective(images.resize(photo, *self._size), targets, settings)
         self._objective = objective._replace(thins=False)

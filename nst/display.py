@@ -217,7 +217,7 @@ def _error(ours: str) -> str:
 
 def _squares(of: str) -> str:
     left, right = ('<mo stretchy="false">(</mo>', '<mo stretchy="false">)</mo>')
-    return f"<mrow><mo>∑</mo>{left}{of}<msup>{right}<mn>2</mn></msup></mrow>"
+    return f"<mrow><mo>∑</mo><mi>w</mi><mo>⁢</mo>{left}{of}<msup>{right}<mn>2</mn></msup></mrow>"
 
 
 def _terms(*terms: tuple[str, str]) -> str:
@@ -248,7 +248,7 @@ for.</p>
 {_formula("J = alpha J content + beta J style + gamma J variation", "<mi>J</mi>", _SUM)}
 {
     _formula(
-        "J content = the sum of the squares of F minus P, over the sum of the squares of P minus mean P",
+        "J content = the sum of w times the square of F minus P, over the sum of w times the square of P minus mean P",
         _loss("content"),
         _CONTENT,
     )
@@ -267,6 +267,7 @@ for.</p>
         ("α, β, γ", "how much each part counts; Strength shifts weight from α to β"),
         ("F, P", "a deep layer’s responses to the picture being made, and to the photo"),
         ("P̄", "each filter’s mean of P over all places"),
+        ("w", "how much a place counts: more where P differs much from P̄, less in a flat sky"),
         ("ℓ, λ<sub>ℓ</sub>", "a layer, and its share; all shares add up to 1"),
         (
             "C<sub>ℓ</sub>, μ<sub>ℓ</sub>",

@@ -63,29 +63,38 @@ def style_statistics(features: tf.Tensor, kind: str) -> Statistics:
     return covariance(features) if kind == "covariance" else (gram_matrix(features),)
 
 
-def content_loss(features: tf.Tensor, target: tf.Tensor, spread: tf.Tensor | float = 1.0) -> tf.Tensor:
-    """How far the activations F of a layer are from the photo's, P: ½ Σ(F−P)² / spread.
+def content_loss(features: tf.Tensor, target: tf.Tensor, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """How far the activations F of a layer are from the photo's, P: ½ Σ w (F−P)².
 
     Args:
         features, target: float (B, H, W, C).
-        spread: from `content_spread`; with 1 it is Gatys et al. 2015, eq. 1.
+        weights: w of each position, from `content_weights`; with 1 it is Gatys et al. 2015, eq. 1.
 
     Returns:
         float32 scalar.
     """
-    return tf.nn.l2_loss(tf.cast(features, tf.float32) - tf.cast(target, tf.float32)) / spread
+    difference = tf.cast(features, tf.float32) - tf.cast(target, tf.float32)
+    return tf.reduce_sum(weights * tf.reduce_sum(tf.square(difference), axis=-1, keepdims=True)) / 2
 
 
-def content_spread(target: tf.Tensor, normalization: str) -> tf.Tensor:
-    """What a content layer's error is divided by, float32 scalar; P is the photo's activations, float (B, H, W, C).
+def content_weights(target: tf.Tensor, normalization: str, focus: float) -> tf.Tensor:
+    """What each position counts in a content layer's loss, float32 (B, H, W, 1).
 
     Args:
-        normalization: "relative": ½ Σ(P−mean P)², so that the loss is a pure number; "paper": 1.
+        target: P, the photo's activations, float (B, H, W, C).
+        normalization: "relative": the loss is divided by that of a layer which gives each channel's mean everywhere,
+            and so is a pure number; "paper": all weights are 1.
+        focus: 0: all positions count the same; 1: each counts as the energy of P − mean P around it, so that a flat
+            sky is left to the painting, and houses stay.
     """
     if normalization == "paper":
-        return tf.ones(())
+        return tf.ones((*target.shape[:1], *tf.unstack(tf.shape(target)[1:3]), 1))
     target = tf.cast(target, tf.float32)
-    return tf.nn.l2_loss(target - tf.reduce_mean(target, axis=(1, 2), keepdims=True)) + TINY
+    deviation = target - tf.reduce_mean(target, axis=(1, 2), keepdims=True)
+    energy = tf.reduce_sum(tf.square(deviation), axis=-1, keepdims=True) + TINY
+    around = tf.nn.avg_pool2d(energy, 3, 1, "SAME")
+    weights = 1 - focus + focus * around / tf.reduce_mean(around, axis=(1, 2), keepdims=True)
+    return weights / (tf.reduce_sum(weights * energy) / 2)
 
 
 def style_loss(statistics: Statistics, target: Statistics, normalization: str) -> tf.Tensor:

@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any
 
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
-FINE = 512  # pixels of a picture's longest side, from which on `composition` changes nothing
+FINE = 512  # pixels of a picture's longest side, from which on the loss is as the settings say
 
 
 def _knob(default: Any, help: str, low: float = 0, high: float = 0, choices: Sequence[str] = ()) -> Any:
@@ -57,6 +57,9 @@ class Settings:
     )
     composition: float = _knob(
         1.0, "how firmly a small picture keeps the photo's layout; 0: figures of the painting may come in", 0, 4
+    )
+    focus: float = _knob(
+        1.0, "how much more the photo's detailed parts count than its flat ones, such as a sky; 0: all the same", 0, 1
     )
     content_weight: float = _knob(0.25, "α, the weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, the weight of the style loss", 0, 1e6)
@@ -107,18 +110,23 @@ class Settings:
         }
 
     def at_scale(self, side: int) -> "Settings":
-        """These settings with the weights by which a picture of this longest side, in pixels, is judged.
+        """These settings as they judge a picture of this longest side, in pixels, below FINE.
 
         The smaller the picture, the more of the painting a position of a deep layer sees, up to whole figures, which
-        come in where that layer counts.  So it counts less there, and the photo counts more.  The formulas as Gatys et
-        al. print them, `normalization` "paper", are left alone.
+        come in where that layer counts.  So it counts less there, the photo counts more, and its flat parts count as
+        well.  The formulas as Gatys et al. print them, `normalization` "paper", are left alone.
         """
-        coarseness = max(1, FINE / side) ** self.composition
-        if coarseness == 1 or self.normalization == "paper":
+        coarseness = FINE / side
+        if coarseness <= 1 or self.normalization == "paper":
             return self
-        fading = {layer: weight / coarseness**0.5 for layer, weight in self.style_layers.items() if layer >= "block4"}
-        content_weight = min(self.content_weight * coarseness**0.25, 1e6)
-        return replace(self, content_weight=content_weight, style_layers=self.style_layers | fading)
+        firmness = coarseness**self.composition
+        fading = {layer: weight / firmness**0.5 for layer, weight in self.style_layers.items() if layer >= "block4"}
+        return replace(
+            self,
+            content_weight=min(self.content_weight * firmness**0.25, 1e6),
+            style_layers=self.style_layers | fading,
+            focus=self.focus / coarseness,
+        )
 
     def scales(self) -> list[tuple[int, int]]:
         """(longest side in pixels, steps) of every scale, coarsest first; the last side is `size`."""

@@ -17,7 +17,7 @@ from nst.features import Network, load_network
 from nst.losses import (
     Statistics,
     content_loss,
-    content_spread,
+    content_weights,
     style_loss,
     style_statistics,
     total_variation,
@@ -52,7 +52,7 @@ class Frame:
 class Objective(NamedTuple):
     """What is descended at one scale.  Numbers are tensors: as Python's they would be compiled in, each value anew."""
 
-    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # the photo's activations and their spread
+    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # the photo's activations, and what each place counts
     style: dict[str, Statistics]  # the paintings'
     content_shares: dict[str, tf.Tensor]  # of the layers; they sum to 1
     style_shares: dict[str, tf.Tensor]
@@ -186,7 +186,9 @@ class StyleTransfer:
         # L-BFGS compares gradients, which need the same positions; "paper" is there to be checked number by number.
         thins = settings.optimizer == "adam" and settings.normalization != "paper"
         return Objective(
-            content={layer: (x, content_spread(x, settings.normalization)) for layer, x in seen.items()},
+            content={
+                layer: (x, content_weights(x, settings.normalization, settings.focus)) for layer, x in seen.items()
+            },
             style=style,
             content_shares=_shares(settings.content_layers),
             style_shares=_shares(settings.style_layers),

@@ -31,6 +31,10 @@ CONTROLS = {
     "seed": ("Chance", "Another number is another noise; it counts where the picture begins with noise."),
     "total_variation_weight": ("Smoothness", "0 keeps every grain, 8 is usual, 50 is very calm."),
     "composition": ("Composition", "How firmly the photo's layout is held; at 0 figures of the painting may come in."),
+    "focus": (
+        "Focus",
+        "How much more the photo's detailed parts count than flat ones, such as a sky; 0: all the same.",
+    ),
     "detail": ("Photo's detail", "How much of the photo's fine detail comes back while the picture grows."),
 }
 MAIN_CONTROLS = ("strength", "size", "network")  # the others are folded away
@@ -45,6 +49,7 @@ SLIDERS = {
     "strength": (0, 100, 1),
     "style_scale": (0.1, sharing.MAX_STYLE_SCALE, 0.05),
     "composition": (0, 4, 0.5),
+    "focus": (0, 1, 0.1),
     "detail": (0, 1, 0.05),
 }
 TOUCH_WORDS = {

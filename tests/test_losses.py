@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from nst.losses import (
     content_loss,
-    content_spread,
+    content_weights,
     covariance,
     gram_matrix,
     style_loss,
@@ -65,10 +65,23 @@ def test_statistics_do_not_depend_on_the_size_of_the_picture():
 def test_content_loss():
     target = FEATURES + 1.0  # eight activations, each off by 1
     assert float(content_loss(FEATURES, target)) == 4  # ½ · 8
-    assert float(content_spread(target, "paper")) == 1
+    assert np.all(content_weights(target, "paper", 1.0) == np.ones((1, 2, 2, 1)))
     # About its means (3, 2): first filter 4 · 1, second 4 · 1.
-    assert float(content_spread(target, "relative")) == pytest.approx(8 / 2)
-    assert float(content_loss(FEATURES, target, content_spread(target, "relative"))) == pytest.approx(8 / 8)
+    weights = content_weights(target, "relative", 0.0)
+    np.testing.assert_allclose(weights, np.full((1, 2, 2, 1), 2 / 8), rtol=1e-5)
+    assert float(content_loss(FEATURES, target, weights)) == pytest.approx(8 / 8, rel=1e-5)
+
+
+def test_content_counts_where_the_photo_has_some():
+    photo = np.zeros((1, 3, 12, 2), np.float32)
+    photo[:, :, :2, 0] = 6  # its mean is 1: an energy of 25 at each of the first two columns, and 1 elsewhere
+    mean = np.broadcast_to(photo.mean(axis=(1, 2), keepdims=True), photo.shape)
+    uniform, focused, half = (content_weights(tf.constant(photo), "relative", focus) for focus in (0.0, 1.0, 0.5))
+    for weights in (uniform, focused, half):
+        assert float(content_loss(mean, photo, weights)) == pytest.approx(1, rel=1e-5)
+    rows = focused[0, :, :, 0].numpy() / focused[0, 0, -1, 0].numpy()
+    np.testing.assert_allclose(rows, np.tile([25, 17, 9] + [1] * 9, (3, 1)), rtol=1e-5)  # averaged over 3 × 3
+    assert uniform[0, 0, 0, 0] < half[0, 0, 0, 0] < focused[0, 0, 0, 0]
 
 
 def test_style_loss_of_the_paper():
@@ -97,7 +110,7 @@ def test_losses_are_zero_at_the_target():
 def test_a_flat_target_is_no_division_by_zero():
     flat = tf.ones((1, 2, 2, 2))
     nothing = style_statistics(tf.zeros((1, 2, 2, 2)), "covariance")
-    assert np.isfinite(content_loss(FEATURES, flat, content_spread(flat, "relative")))
+    assert np.isfinite(content_loss(FEATURES, flat, content_weights(flat, "relative", 1.0)))
     assert np.isfinite(style_loss(style_statistics(FEATURES, "covariance"), nothing, "relative"))
 
 

@@ -91,8 +91,12 @@ def test_the_smaller_the_picture_the_more_the_photo_counts_and_the_less_deep_lay
     small = settings.at_scale(32)
     assert small.content_weight == 2 * settings.content_weight
     assert small.style_layers == {"block3_conv1": 2, "block4_conv1": 0.25, "block5_conv1": 0.125}
-    assert replace(settings, composition=2).at_scale(128) == replace(small, composition=2)
-    untouched = replace(settings, composition=0), replace(settings, style_statistics="gram", normalization="paper")
+    assert replace(settings, composition=2).at_scale(128) == replace(small, composition=2, focus=1 / 4)
+    assert small.focus == settings.focus / 16
+    untouched = (
+        replace(settings, composition=0, focus=0),
+        replace(settings, style_statistics="gram", normalization="paper"),
+    )
     assert all(each.at_scale(32) == each for each in untouched)
     assert settings.at_scale(512) == settings.at_scale(4096) == settings
 
