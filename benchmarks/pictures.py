@@ -69,7 +69,7 @@ class Painted(NamedTuple):
 
 
 class Judge:
-    """What one network sees in pictures of a pair, at `side` pixels and default settings but for `composition` and `focus`.
+    """What one network sees in pictures of a pair, at `side` pixels, default settings, and no `composition` or `focus`.
 
     Pictures are float32 (1, H, W, 3) in [0, 1], of any size.
     """
