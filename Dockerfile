@@ -30,7 +30,6 @@ FROM base AS app
 WORKDIR /app
 COPY app.py LICENSE ./
 COPY nst/ nst/
-COPY page/ page/
 COPY examples/ examples/
 RUN chmod -R a+rX,go-w .
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from nst import bench, machine
+from nst import machine
+from nst.bench import run
 from nst.settings import Settings
 
 GIGABYTES = 16
@@ -29,7 +30,7 @@ def pixels(networks: list[str], sizes: list[int], precision: str) -> None:
     for network in networks:
         measured: list[tuple[int, float, int]] = []  # pixels, seconds a step, bytes
         for size in sizes:
-            contender = bench.Contender(kind="ours", network=network, precision=precision, size=size)
+            contender = run.Contender(kind="ours", network=network, precision=precision, size=size)
             contender.facts()
             for turn in range(-1, TURNS):
                 contender.take_turn(count=turn >= 0)
@@ -69,7 +70,7 @@ def conclusion(measured: list[tuple[int, float, int]]) -> str:
 
 def paintings(network: str, precision: str, size: int = 256, most: int = 4, rounds: int = 3) -> None:
     """Seconds to the first picture (targets, and one look at the image) and a step, for 1 to `most` paintings."""
-    from nst import contenders
+    from nst.bench import contenders
     from nst.features import Network
     from nst.transfer import StyleTransfer
 
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="256,512,1024,2048")
     options = parser.parse_args()
     networks, sizes = options.networks.split(","), sorted(map(int, options.sizes.split(",")))
-    probe = bench.Contender(kind="peak", precision="auto")
+    probe = run.Contender(kind="peak", precision="auto")
     precision = probe.facts()["precision"]
     probe.finish()
     print(f"{machine.describe(('tensorflow', 'keras'))}; {precision}")

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.sync_api import sync_playwright
 
-import app
 from nst import machine
-from nst.studio import Studio
+from nst.page import layout, server
+from nst.page.studio import Studio
 
 WATCH = """() => {
   window.frames_seen = new Set();
@@ -31,8 +31,8 @@ def main(runs: int) -> None:
     """Paint `runs` times, each as a new visitor, and print a row for each."""
     studio = Studio()
     studio.warm()
-    page = app.build(studio)
-    app.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    page = layout.build(studio)
+    server.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     print(machine.describe(("tensorflow", "gradio")))
     print(f"{'run':>3}  {'first frame, s':>14}  {'finished, s':>11}  {'frames':>6}")
     with sync_playwright() as playwright:

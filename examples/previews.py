@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import Settings, StyleTransfer, catalogue, images, load_network, looks
+from nst import Settings, StyleTransfer, catalogue, images, load_network
+from nst.page import presets
 
 PAIR = Settings(size=512, network="compact")
 LOOK = Settings(size=384, network="compact")
@@ -49,9 +50,9 @@ def main(names: Sequence[str]) -> None:
     for pair in catalogue.PAIRS:
         if pair.style in ours and (not names or pair.name in names):
             write(preview(transfer, pair.content, pair.style, PAIR), catalogue.FOLDER / "painted" / f"{pair.name}.jpg")
-    for name, look in {**looks.PRESETS, **looks.LOOKS}.items():
+    for name, look in {**presets.PRESETS, **presets.LOOKS}.items():
         if not names or name in names:
-            write(preview(transfer, *LOOK_PAIR, replace(LOOK, **look.values))[DETAIL], looks.picture(name))
+            write(preview(transfer, *LOOK_PAIR, replace(LOOK, **look.values))[DETAIL], presets.picture(name))
 
 
 if __name__ == "__main__":

@@ -120,25 +120,25 @@ def _add_space(commands: Any) -> None:
 
 
 def _add_bench(commands: Any) -> None:
-    from nst import bench
+    from nst.bench import run
 
     words = "measure seconds and memory a step, against the machine's peak and against plain programs"
     measuring = commands.add_parser("bench", help=words, description=words[0].upper() + words[1:] + ".")
-    measuring.set_defaults(command=bench.run)
+    measuring.set_defaults(command=run.run)
     measuring.add_argument("--json", action="store_true", help="a line of JSON for each row")
     quick = "both networks at 512 pixels in the machine's quicker precision, without PyTorch"
     measuring.add_argument("--quick", action="store_true", help=quick)
     low, high = (Settings.__dataclass_fields__["size"].metadata[end] for end in ("low", "high"))
     sizes = {str(size): size for size in range(low, high + 1)}
     for flag, every, allowed, right in (
-        ("--networks", bench.NETWORKS, {name: name for name in bench.NETWORKS}, "compact or vgg19"),
-        ("--precisions", bench.PRECISIONS, {name: name for name in bench.PRECISIONS}, "float32 or bfloat16"),
-        ("--sizes", bench.SIZES, sizes, f"whole numbers from {low} to {high}"),
+        ("--networks", run.NETWORKS, {name: name for name in run.NETWORKS}, "compact or vgg19"),
+        ("--precisions", run.PRECISIONS, {name: name for name in run.PRECISIONS}, "float32 or bfloat16"),
+        ("--sizes", run.SIZES, sizes, f"whole numbers from {low} to {high}"),
     ):
         form, words = f"{flag[2].upper()},...", f"only these (of {', '.join(map(str, every))})"
         measuring.add_argument(flag, type=_several(allowed, right), default=(), metavar=form, help=words)
     turns = _several({str(turns): turns for turns in range(1, 101)}, "a whole number from 1 to 100")
-    words = f"turns of each program, of which the fastest counts (default: {bench.TURNS}; {bench.QUICK_TURNS} if quick)"
+    words = f"turns of each program, of which the fastest counts (default: {run.TURNS}; {run.QUICK_TURNS} if quick)"
     measuring.add_argument("--turns", type=lambda text: turns(text)[0], default=None, metavar="N", help=words)
 
 
@@ -204,8 +204,8 @@ def _read(kind: Any, text: str) -> Any:
 
 def examine(options: argparse.Namespace) -> int:
     """Tell everything that was found out, as it is found out."""
-    from nst import doctor
-    from nst.studio import Studio
+    from nst.deploy import doctor
+    from nst.page.studio import Studio
 
     code = 0
 
@@ -230,7 +230,7 @@ def examine(options: argparse.Namespace) -> int:
 
 def render_space(_: argparse.Namespace) -> int:
     """Tell which files were written."""
-    from nst import space
+    from nst.deploy import space
 
     _print(f"Written: {', '.join(space.render()) or 'nothing, all is as Spacefile says'}.")
     return 0
@@ -238,7 +238,7 @@ def render_space(_: argparse.Namespace) -> int:
 
 def deploy_space(options: argparse.Namespace) -> int:
     """Tell each step before it is done."""
-    from nst import space
+    from nst.deploy import space
 
     for sentence in space.deploy(options.repo, hardware=options.hardware, dry_run=options.dry_run):
         _print(f"{'would ' if options.dry_run else ''}{sentence}")
@@ -257,7 +257,7 @@ def paint(options: argparse.Namespace) -> int:
     paths = [path for path, _ in named]
     _check_outputs(options, paths)
 
-    from nst import images, preflight, recipe, timelapse
+    from nst import images, memory, recipe, timelapse
 
     content, *styles = _pictures(paths, settings)
     with _quiet_start():
@@ -265,7 +265,7 @@ def paint(options: argparse.Namespace) -> int:
         from nst.transfer import StyleTransfer
     network = load_network(settings)
     shapes = content.shape[1:3], [style.shape[1:3] for style in styles]
-    settings, lowered = preflight.fitted(network, *shapes, settings)
+    settings, lowered = memory.fitted(network, *shapes, settings)
     if lowered:
         _tell(lowered)  # now, and not after the long run
         content, *styles = _pictures(paths, settings)

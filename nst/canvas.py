@@ -22,7 +22,7 @@ class Checkpoint:
     step: int  # steps done in the whole run
     left: int  # steps still to do at this scale
     elapsed: float  # seconds since the run began
-    paces: dict[int, float]  # the `Clock`'s
+    paces: dict[int, float]  # the `Progress`'s
 
     def forgetful(self) -> "Checkpoint":
         """The same picture with the optimizer's memory empty, to go on with other settings."""

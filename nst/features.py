@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nst import machine, weights, winograd
+from nst import machine, weights
+from nst.kernels import winograd
 from nst.settings import Settings
 from nst.weights import CONVOLUTIONS, Weights, WeightsError
 

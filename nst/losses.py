@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nst.products import mapped, mean, mean_product, positions, shifted
+from nst.kernels.statistics import mapped, mean, mean_product, positions, shifted
 
 TINY = 1e-6  # keeps a flat target from dividing by zero, and the root's slope finite
 

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nst import images, preflight
+from nst import images, memory
 from nst.canvas import Canvas, Checkpoint, start
-from nst.clock import Clock
 from nst.features import Network, load_network
 from nst.losses import (
     Statistics,
@@ -23,6 +22,7 @@ from nst.losses import (
     total_variation,
 )
 from nst.optimizers import OPTIMIZERS, Adam, Losses
+from nst.progress import Progress
 from nst.settings import Settings
 
 # On pictures of more than MANY pixels, a step of Adam looks at a quarter of the positions of the THINNED layers, the
@@ -31,6 +31,7 @@ THINNED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 100_000
 
 COMPACT_COST = 0.4  # seconds of the compact network's step by those of a VGG's, roughly: for the time left
 
+Scale = tuple[tuple[int, int], int]  # (height, width), steps
 Stepper = Callable[[Canvas, int], tuple[Canvas, Losses]]  # canvas, steps -> canvas after them, losses before the last
 
 
@@ -139,7 +140,7 @@ class StyleTransfer:
                     if clock.frame_is_due:
                         yield _frame(clock, canvas, losses, left if checkpoints else None)
             except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-                if good is None or painted == (height, width) or max(painted) < preflight.SMALLEST:
+                if good is None or painted == (height, width) or max(painted) < memory.SMALLEST:
                     sentence = f"{max(height, width)} pixels are too many for this machine's memory."
                     raise MemoryError(sentence) from error
                 break
@@ -147,14 +148,16 @@ class StyleTransfer:
             return
         clock.end()
         last = _frame(clock, *good, 0 if checkpoints else None)
-        yield replace(last, note=preflight.lowered(settings.size, last.scale))
+        yield replace(last, note=memory.lowered(settings.size, last.scale))
 
     def expected_seconds(self, height: int, width: int, settings: Settings) -> float:
         """What a run takes for a photo of these proportions, by the pace of the latest run; 0 before there was one."""
         scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
         return self._clock(scales, settings, None).remaining
 
-    def _clock(self, scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None) -> Clock:
+    def _clock(
+        self, scales: list[tuple[tuple[int, int], int]], settings: Settings, resume: Checkpoint | None
+    ) -> Progress:
         margin = 2 * settings.padding
         work = []  # as many pixels as a VGG would see in the same time
         for (height, width), steps in scales:
@@ -163,7 +166,7 @@ class StyleTransfer:
             work.append((round(pixels), steps))
         paces = self._paces or self._painter(0, settings)._paces
         before = (resume.step, resume.elapsed, resume.paces) if resume else (0, 0.0, paces)
-        return Clock(work, 1 / settings.frames_per_second, *before)
+        return Progress(work, 1 / settings.frames_per_second, *before)
 
     def _painter(self, side: int, settings: Settings) -> "StyleTransfer":
         """Which engine paints at this scale; at all but the last, a VGG's has one with the compact network."""
@@ -302,7 +305,7 @@ class _Stillness:
 
 
 def _descent(
-    step: Stepper, canvas: Canvas, steps: int, tolerance: float, clock: Clock
+    step: Stepper, canvas: Canvas, steps: int, tolerance: float, clock: Progress
 ) -> Iterator[tuple[Canvas, Losses, int]]:
     """The canvas after every few steps of a scale, the losses before the last, and how many steps are left there."""
     still = _Stillness(tolerance)
@@ -320,10 +323,8 @@ def _descent(
         yield canvas, losses, steps
 
 
-def _scales(
-    content: np.ndarray, settings: Settings, resume: Checkpoint | None, more_steps: int
-) -> list[tuple[tuple[int, int], int]]:
-    """((height, width), steps) of each scale that is still to be painted."""
+def _scales(content: np.ndarray, settings: Settings, resume: Checkpoint | None, more_steps: int) -> list[Scale]:
+    """Each scale that is still to be painted."""
     _, height, width, _ = content.shape
     scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
     if resume is not None:
@@ -342,7 +343,7 @@ def _scales(
     return [(size, steps) for size, steps in scales if steps]
 
 
-def _frame(clock: Clock, canvas: Canvas, losses: Losses, left: int | None) -> Frame:
+def _frame(clock: Progress, canvas: Canvas, losses: Losses, left: int | None) -> Frame:
     """The canvas as a frame at this moment; with a checkpoint if told how many steps are left at this scale."""
     clock.frame_is_shown()
     picture, checkpoint = canvas.average.numpy(), None

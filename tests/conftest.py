@@ -9,8 +9,8 @@ import pytest
 from painter import picture
 from serving import Stage, served
 
-from nst import machine, preflight
-from nst.studio import Studio
+from nst import machine, memory
+from nst.page.studio import Studio
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_CHROMIUM = "There is no Chromium to open the page with (apt install chromium)."
@@ -28,7 +28,7 @@ def pytest_report_header() -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores, for tests that wait for a page; fewer where memory is short."""
-    free = preflight.available() or WORKER_MEMORY
+    free = memory.available() or WORKER_MEMORY
     return max(1, min((machine.cores() or 1) + 1, free // WORKER_MEMORY))
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from nst import images
+from nst.page.sharing import PARAMETERS
 from nst.settings import Settings
-from nst.sharing import PARAMETERS
 
 
 class Checkpoint(NamedTuple):

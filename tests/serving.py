@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nst.studio import Studio
+from nst.page.studio import Studio
 
 HANG = 300  # seconds without an answer that are taken for a hang, also on a machine that is busy with other work
 
@@ -35,10 +35,10 @@ class Stage:
 @contextlib.contextmanager
 def served(studio: Any, **options: Any) -> Iterator[str]:
     """The address, without a slash at its end, of the page of a studio, in this process."""
-    import app  # and Gradio with it, which takes seconds
+    from nst.page import layout, server  # and Gradio with them, which takes seconds
 
-    page = app.build(studio)
-    app.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)
+    page = layout.build(studio)
+    server.serve(page, studio, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)
     try:
         yield str(page.local_url).rstrip("/")
     finally:

@@ -12,12 +12,12 @@ from PIL import Image
 from serving import HANG, served
 
 from nst import images, recipe
-from nst import studio as studio_module
+from nst.page import studio as studio_module
+from nst.page.handlers import FILM_BYTES
+from nst.page.sharing import PARAMETERS
+from nst.page.studio import FOLLOWING_STEPS, MORE_STEPS, NOT_LOADED, NOT_WARMED, Studio
+from nst.page.text import CROWD
 from nst.settings import Settings
-from nst.sharing import PARAMETERS
-from nst.studio import FOLLOWING_STEPS, MORE_STEPS, NOT_LOADED, NOT_WARMED, Studio
-from page.desk import FILM_BYTES
-from page.words import CROWD
 
 PICTURE = "(document.querySelector('#picture img'))"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}

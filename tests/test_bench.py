@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst import bench, contenders, machine
+from nst import machine
 from nst.__main__ import _parser, main
+from nst.bench import contenders, run
+from nst.bench.plain import KerasPlain, keras_model
 from nst.features import Network
-from nst.plain import KerasPlain, keras_model
 from nst.settings import STYLE_LAYERS, Settings
 from nst.transfer import StyleTransfer
 from nst.weights import Weights
@@ -132,7 +133,7 @@ def test_the_torch_baseline_has_our_losses():
         from nst.plain_torch import stepper
         from tests.test_bench import CONTENT, STYLE, WEIGHTS, picture, weights
         content, style = picture(48, 64, 0), 1 - picture(48, 64, 1)
-        for precision in {bench.PRECISIONS}:
+        for precision in {run.PRECISIONS}:
             step = stepper(weights(), content, style, CONTENT, STYLE, WEIGHTS, precision)
             print([step(), step()])
     """
@@ -171,9 +172,9 @@ class StandIn:
         pass
 
 
-def rows(torch: bool) -> list[bench.Row]:
+def rows(torch: bool) -> list[run.Row]:
     given = {"turns": 9, "peaks": {"bfloat16": 8e9}, "torch": torch, "here": "A machine.", "contender": StandIn}
-    return list(bench.measure("vgg19", bench.PRECISIONS, 512, **given))
+    return list(run.measure("vgg19", run.PRECISIONS, 512, **given))
 
 
 def test_a_row():
@@ -183,25 +184,25 @@ def test_a_row():
     assert row.peak_memory_bytes == 2 * 10**9
     assert row.fraction_of_peak == pytest.approx(1e9 / 0.5 / 8e9)
     assert (row.ratio_to_baseline, row.ratio_to_torch) == (4.0, 2.0)
-    assert bench.cells(row) == ("vgg19", "bfloat16", "512", "0.500", "2.00", "25%", "2.000", "4.0", "1.000", "2.0")
+    assert run.cells(row) == ("vgg19", "bfloat16", "512", "0.500", "2.00", "25%", "2.000", "4.0", "1.000", "2.0")
     assert (failed.seconds_per_step, failed.ratio_to_baseline, failed.fraction_of_peak) == (None, None, None)
     assert failed.baseline_seconds_per_step == 2.0
-    assert bench.cells(failed)[3:6] == ("–", "–", "–")
+    assert run.cells(failed)[3:6] == ("–", "–", "–")
 
 
 def test_what_was_not_measured_is_null_and_said():
     _, row = measured = rows(torch=False)
     told = json.loads(json.dumps(asdict(row)))
-    assert list(told) == [field.name for field in fields(bench.Row)]
+    assert list(told) == [field.name for field in fields(run.Row)]
     assert (told["torch_seconds_per_step"], told["ratio_to_torch"]) == (None, None)
-    words = bench.legend(measured, {"bfloat16": 8e9}, 9, torch=False)
+    words = run.legend(measured, {"bfloat16": 8e9}, 9, torch=False)
     assert "PyTorch is not installed" in words
     assert "weights of vgg19: random." in words
     assert "vgg19 float32 512: ours: MemoryError: too large" in words
 
 
 def test_a_contender_that_fails_says_why():
-    contender = bench.Contender(kind="ours", network="compact", precision="float16x", size=64)
+    contender = run.Contender(kind="ours", network="compact", precision="float16x", size=64)
     assert contender.facts() == {} or contender.error
     contender.take_turn()
     assert contender.finish() is None
@@ -272,7 +273,7 @@ def test_help_and_the_measuring_process_import_nothing_heavy():
     code = """if True:
         import sys
         from nst import bench, machine
-        machine.describe(("tensorflow",)), bench.legend([], {}, 4, torch=False)
+        machine.describe(("tensorflow",)), run.legend([], {}, 4, torch=False)
         print([name for name in ("tensorflow", "keras", "numpy", "torch") if name in sys.modules])
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)

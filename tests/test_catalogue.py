@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 from serving import HANG
 
-from nst import catalogue, images, sharing
+from nst import catalogue, images
 from nst.__main__ import main
 from nst.catalogue import CatalogueError, Original
+from nst.page import sharing
 
 
 def jpeg(width: int, height: int) -> bytes:

@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from nst import clock
-from nst.clock import AT_ONCE, ENOUGH, EXPONENT, Clock
+from nst import progress
+from nst.progress import AT_ONCE, ENOUGH, EXPONENT, Progress
 
 
 @pytest.fixture
 def seconds(monkeypatch):
     """`seconds[0]` is what the clock reads."""
     now = [100.0]
-    monkeypatch.setattr(clock.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -24,7 +24,7 @@ def work(run, seconds, *durations):
 
 
 def test_a_first_step_tells_no_pace(seconds):
-    run = Clock([(1000, 100)], interval=0.25)
+    run = Progress([(1000, 100)], interval=0.25)
     work(run, seconds, 50)
     assert (run.step, run.steps, run.elapsed, run.remaining) == (1, 100, 50, 0)
     work(run, seconds, 1, 3)
@@ -32,7 +32,7 @@ def test_a_first_step_tells_no_pace(seconds):
 
 
 def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(seconds):
-    run = Clock([(1000, 5), (4000, 10), (16000, 10)], interval=0.25)
+    run = Progress([(1000, 5), (4000, 10), (16000, 10)], interval=0.25)
     work(run, seconds, 9, 1, 1, 1, 1)
     guess = 4**EXPONENT
     assert run.remaining == pytest.approx(10 * guess + 10 * guess**2)
@@ -44,13 +44,13 @@ def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(sec
 
 @pytest.mark.parametrize(("slow", "guess"), [(1, 1), (0.5, 0.5), (2, 6), (8, 32)])  # level, falling, a line, steeper
 def test_a_disturbed_pace_is_not_carried_too_far(seconds, slow, guess):
-    run = Clock([(1000, 2), (4000, ENOUGH + 1), (16000, 10)], interval=1)
+    run = Progress([(1000, 2), (4000, ENOUGH + 1), (16000, 10)], interval=1)
     work(run, seconds, 5, 1, 5, *[slow] * ENOUGH)
     assert run.remaining == pytest.approx(10 * guess)
 
 
 def test_a_scale_may_end_early(seconds):
-    run = Clock([(1000, 100), (2000, 10)], interval=1)
+    run = Progress([(1000, 100), (2000, 10)], interval=1)
     work(run, seconds, 5, 1, 1)
     run.end_scale()
     assert (run.step, run.steps) == (3, 13)
@@ -60,7 +60,7 @@ def test_a_scale_may_end_early(seconds):
 
 
 def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the_end(seconds):
-    run = Clock([(1000, 4)], interval=2.5)
+    run = Progress([(1000, 4)], interval=2.5)
     due = []
     for _ in range(4):
         work(run, seconds, 1)
@@ -72,7 +72,7 @@ def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the
 
 
 def test_whether_a_frame_is_due_is_told_by_when_its_step_was_done(seconds):
-    run = Clock([(1000, 4)], interval=2.5, paces={1000: 1.0})
+    run = Progress([(1000, 4)], interval=2.5, paces={1000: 1.0})
     run.frame_is_shown()
     work(run, seconds, 1)
     seconds[0] += 100  # perhaps for reading the loss
@@ -80,7 +80,7 @@ def test_whether_a_frame_is_due_is_told_by_when_its_step_was_done(seconds):
 
 
 def test_steps_are_taken_in_one_go_until_a_frame_is_due(seconds):
-    run = Clock([(1000, 100), (2000, 100)], interval=0.1)
+    run = Progress([(1000, 100), (2000, 100)], interval=0.1)
     assert run.until_frame == 1
     work(run, seconds, 5)
     assert run.until_frame == 1  # no pace yet
@@ -100,7 +100,7 @@ def test_steps_are_taken_in_one_go_until_a_frame_is_due(seconds):
 
 
 def test_a_go_has_an_end_where_frames_are_rare_and_where_steps_take_no_time(seconds):
-    run = Clock([(1000, 10000)], interval=100, paces={1000: 0.01})
+    run = Progress([(1000, 10000)], interval=100, paces={1000: 0.01})
     work(run, seconds, 1)
     run.frame_is_shown()
     assert run.until_frame == round(AT_ONCE / 0.01)
@@ -109,7 +109,7 @@ def test_a_go_has_an_end_where_frames_are_rare_and_where_steps_take_no_time(seco
 
 
 def test_it_goes_on_from_what_another_clock_came_to(seconds):
-    run = Clock([(1000, 4)], interval=1, step=30, elapsed=12, paces={1000: 5.0})
+    run = Progress([(1000, 4)], interval=1, step=30, elapsed=12, paces={1000: 5.0})
     work(run, seconds, 1)
     assert (run.step, run.steps, run.elapsed, run.remaining, run.frame_is_due) == (31, 34, 13, 3 * 5, True)
     work(run, seconds, 1)
@@ -117,7 +117,7 @@ def test_it_goes_on_from_what_another_clock_came_to(seconds):
 
 
 def test_an_earlier_runs_paces_tell_the_time_left_until_the_run_has_its_own(seconds):
-    run = Clock([(1000, 3), (4000, 2)], interval=1, paces={1000: 1.0, 4000: 4.0})
+    run = Progress([(1000, 3), (4000, 2)], interval=1, paces={1000: 1.0, 4000: 4.0})
     assert run.remaining == 3 * 1 + 2 * 4
     work(run, seconds, 1, 2, 2)  # the machine is slower today
     assert list(run.paces.items()) == [(4000, 4.0), (1000, 2.0)]
@@ -126,7 +126,7 @@ def test_an_earlier_runs_paces_tell_the_time_left_until_the_run_has_its_own(seco
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_no_time_at_all_is_a_pace_too(seconds, steps):
-    run = Clock([(1000, steps), (4000, ENOUGH + 2), (16000, 1)], interval=1)
+    run = Progress([(1000, steps), (4000, ENOUGH + 2), (16000, 1)], interval=1)
     work(run, seconds, *[0] * (steps + ENOUGH + 3))
     assert (run.remaining, run.frame_is_due) == (0, True)
 

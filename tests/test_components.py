@@ -1,10 +1,10 @@
-"""page/components.py."""
+"""nst/page/components.py."""
 
 import numpy as np
 from gradio.data_classes import ImageData
 from painter import torn
 
-from page.components import LiveImage, Upload
+from nst.page.components import LiveImage, Upload
 
 
 def test_uploads_are_not_opened(tmp_path):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nst.curves import MOST_POINTS, PLOT, History, curves
+from nst.page.loss_plot import MOST_POINTS, PLOT, History, curves
 
 
 def frame(step: int, scale: int = 128, **losses: float) -> SimpleNamespace:

@@ -21,10 +21,12 @@ import pytest
 from painter import Painter
 from PIL import Image
 
-from nst import Frame, bench, doctor, space
+from nst import Frame
 from nst.__main__ import _written, main
+from nst.bench import run
+from nst.deploy import doctor, space
+from nst.page.studio import Studio
 from nst.settings import Settings
-from nst.studio import Studio
 from tests.test_container import environment, last, stages
 
 ROOT = Path(__file__).parent.parent
@@ -179,7 +181,7 @@ def test_the_other_commands(folder, command, monkeypatch):
     words = ["me/painter" if word == "OWNER/NAME" else word for word in shlex.split(command)[3:]]
     if words[0] == "recipe":
         assert main(["paint", "photo.jpg", "painting.jpg", "-o", words[1], "--size=64", "--steps=1"]) == 0
-    monkeypatch.setattr(bench, "run", lambda options: 0)  # these are run by the tests of their own
+    monkeypatch.setattr(run, "run", lambda options: 0)  # these are run by the tests of their own
     monkeypatch.setattr(doctor, "try_out", lambda studio: iter(()))
     monkeypatch.setattr(space, "_do", lambda step: None)
     monkeypatch.setattr(space, "render", lambda: [])

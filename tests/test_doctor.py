@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from nst import doctor, limits, machine, preflight, studio, weights
+from nst import machine, memory, weights
 from nst.__main__ import main
+from nst.deploy import doctor
+from nst.page import limits, studio
+from nst.page.studio import Studio
 from nst.settings import Settings
-from nst.studio import Studio
 from nst.transfer import StyleTransfer
 from tests import toy
 
@@ -28,7 +30,7 @@ def good(monkeypatch, tmp_path):
     monkeypatch.setenv("NST_VGG19", str(file))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "made" / "later"))
     monkeypatch.delenv("NST_NETWORK", raising=False)
-    monkeypatch.setattr(preflight, "available", lambda: 15 * GB)
+    monkeypatch.setattr(memory, "available", lambda: 15 * GB)
     monkeypatch.setattr(machine, "cores", lambda: 2)
     monkeypatch.setattr(machine, "gpus", lambda: [])
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=30 * GB))
@@ -49,7 +51,7 @@ def test_a_good_machine_needs_no_advice(good):
     ("change", "name", "advice"),
     [
         (lambda patch: patch.setattr(machine, "cores", lambda: 1), "machine", "second core"),
-        (lambda patch: patch.setattr(preflight, "available", lambda: 2 * GB), "memory", "Below 3 GB"),
+        (lambda patch: patch.setattr(memory, "available", lambda: 2 * GB), "memory", "Below 3 GB"),
         (lambda patch: patch.setattr("os.access", lambda *_: False), "cache", "HOME name a folder"),
         (lambda patch: patch.setattr("os.access", lambda *_: False), "pictures", "GRADIO_TEMP_DIR name a folder"),
         (lambda patch: patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GB)), "cache", "Make room"),

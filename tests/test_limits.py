@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from nst import limits, machine, preflight
+from nst import machine, memory
+from nst.page import limits
 
 GB = 10**9
 
@@ -16,7 +17,7 @@ def on(monkeypatch):
     monkeypatch.delenv("SPACE_ID", raising=False)
 
     def found(free: int | None, *gpus: tuple[str, int]) -> limits.Limits:
-        monkeypatch.setattr(preflight, "available", lambda: free)
+        monkeypatch.setattr(memory, "available", lambda: free)
         monkeypatch.setattr(machine, "gpus", lambda: list(gpus))
         return limits.here.__wrapped__()
 
@@ -30,7 +31,7 @@ def test_two_cores_and_16_gb(on):
 def test_little_memory_lowers_the_size_and_never_below_the_smallest(on):
     sizes = [on(round(free * GB)).size for free in (15, 3, 2, 1.2, 0.1)]
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 5
-    assert sizes[-1] == preflight.SMALLEST
+    assert sizes[-1] == memory.SMALLEST
 
 
 def test_a_gpu_allows_more_as_far_as_its_memory_goes(on):
@@ -49,6 +50,6 @@ def test_where_nobody_tells_how_much_memory_there_is(on):
 
 
 def test_looking_up_the_limits_is_no_run(on, monkeypatch):
-    monkeypatch.setattr(preflight, "_most", 0)
+    monkeypatch.setattr(memory, "_most", 0)
     on(15 * GB)
-    assert preflight._most == 0
+    assert memory._most == 0

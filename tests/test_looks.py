@@ -3,22 +3,22 @@
 import pytest
 from PIL import Image
 
-from nst import looks, sharing
+from nst.page import presets, sharing
 from nst.settings import Settings
 
-ALL = {**looks.PRESETS, **looks.LOOKS}
+ALL = {**presets.PRESETS, **presets.LOOKS}
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_page_can_paint_it_and_shows_it(name):
     sharing.check(Settings(**ALL[name].values))
     assert ALL[name].words.endswith(".") and len(ALL[name].words) <= 70
-    assert looks.picture(name).stat().st_size <= 12_000
-    with Image.open(looks.picture(name)) as picture:
+    assert presets.picture(name).stat().st_size <= 12_000
+    with Image.open(presets.picture(name)) as picture:
         assert (picture.format, picture.size) == ("JPEG", (160, 160))
 
 
-@pytest.mark.parametrize("table, knob", [(looks.PRESETS, "strength"), (looks.LOOKS, "style_scale")])
+@pytest.mark.parametrize("table, knob", [(presets.PRESETS, "strength"), (presets.LOOKS, "style_scale")])
 def test_the_default_is_in_the_middle(table, knob):
     assert all(set(look.values) == {knob} for look in table.values())
     values = [look.values[knob] for look in table.values()]
@@ -27,5 +27,5 @@ def test_the_default_is_in_the_middle(table, knob):
 
 
 def test_names_and_pictures_are_no_two_alike():
-    assert len(ALL) == len(looks.PRESETS) + len(looks.LOOKS)
-    assert {looks.picture(name) for name in ALL} == set(looks.picture("Hint").parent.iterdir())
+    assert len(ALL) == len(presets.PRESETS) + len(presets.LOOKS)
+    assert {presets.picture(name) for name in ALL} == set(presets.picture("Hint").parent.iterdir())

@@ -38,9 +38,9 @@ ENGINE = textwrap.dedent("""
                                      filters={"block1_conv1": (64, 64)})
 
     if behavior == "little memory":
-        from nst import preflight
+        from nst import memory
 
-        preflight.available = lambda: int(os.environ["MEMORY"])
+        memory.available = lambda: int(os.environ["MEMORY"])
 
     if behavior == "slow film":
         from nst import timelapse

@@ -13,23 +13,23 @@ import pytest
 from painter import Painter, drawing, picture, torn, values
 from PIL import Image
 
-from nst import catalogue, finishing, images, preflight, recipe
+from nst import catalogue, finishing, images, memory, recipe
 from nst.finishing import Finishing
+from nst.page import handlers as desk_module
+from nst.page import inputs, results, text
+from nst.page.handlers import Handlers
+from nst.page.inputs import Setup
+from nst.page.results import TOUCHES, View
+from nst.page.sharing import PARAMETERS
+from nst.page.studio import CROWD_SIZE, MORE_STEPS, Studio
 from nst.settings import Settings
-from nst.sharing import PARAMETERS
-from nst.studio import CROWD_SIZE, MORE_STEPS, Studio
-from page import arrivals, results, words
-from page import desk as desk_module
-from page.arrivals import Setup
-from page.desk import Desk
-from page.results import TOUCHES, View
 
 VISITOR, OTHER = SimpleNamespace(session_hash="visitor"), SimpleNamespace(session_hash="somebody else")
 SKIP = gr.skip()
 
 
-def desk(painter: Painter) -> Desk:
-    return Desk(Studio(lambda _: painter))
+def desk(painter: Painter) -> Handlers:
+    return Handlers(Studio(lambda _: painter))
 
 
 def paint(painter: Painter, content: str | None, style: str | None, **changes) -> Iterator[View]:
@@ -105,12 +105,12 @@ def test_stop_enlarges_the_picture_so_far_and_continue_finishes_it(photo, painti
     *_, last = page.go_on(VISITOR)
     assert painter.steps == 6 + MORE_STEPS
     (refusal,) = page.go_on(OTHER)
-    assert words.GONE in refusal.sentence and refusal.paint["visible"]
+    assert text.GONE in refusal.sentence and refusal.paint["visible"]
 
 
 def test_a_size_that_does_not_fit_is_lowered_and_said(photo, painting, monkeypatch):
-    lowered = preflight.lowered(192, 128)
-    monkeypatch.setattr(preflight, "fitted", lambda *parts: (replace(parts[-1], size=128), lowered))
+    lowered = memory.lowered(192, 128)
+    monkeypatch.setattr(memory, "fitted", lambda *parts: (replace(parts[-1], size=128), lowered))
     *_, last = paint(Painter(steps=2).released(), photo, painting, size=192)
     assert last.sentence == f"Painted in 1 s: 128 × 85 pixels. {lowered}"
 
@@ -136,7 +136,7 @@ def test_a_pulled_slider_is_followed(photo, painting):
 
 def test_the_film_of_a_picture(photo, painting):
     page = desk(Painter(steps=6).released())
-    assert words.GONE in page.film(VISITOR)[0]
+    assert text.GONE in page.film(VISITOR)[0]
     list(page.paint(VISITOR, photo, painting, *values()))
     reel, offer = page.film(VISITOR)
     assert reel.count("<img") == 7
@@ -172,8 +172,8 @@ def test_a_fault_keeps_the_picture(photo, painting, caplog):
     with pytest.raises(gr.Error) as raised:
         for view in views:
             seen.append(view)
-    assert raised.value.message == words.FAULT and not raised.value.print_exception
-    assert isinstance(seen[-1].picture, Path) and words.FAULT in seen[-1].sentence
+    assert raised.value.message == text.FAULT and not raised.value.print_exception
+    assert isinstance(seen[-1].picture, Path) and text.FAULT in seen[-1].sentence
     assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
     assert "a fault inside" in caplog.text  # for us, not for the visitor
 
@@ -198,7 +198,7 @@ def test_bad_pictures_get_a_sentence_at_once_and_when_painted(tmp_path, painting
     assert sentence in seen[-1].sentence
     assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
     assert all(view.picture == SKIP for view in seen)
-    dropped = arrivals.look_into(path, None)
+    dropped = inputs.look_into(path, None)
     assert path is None or sentence in setup(dropped).note
     assert all(value == SKIP for value in (*setup(dropped)._replace(note=SKIP), *after_setup(dropped).values()))
 
@@ -214,7 +214,7 @@ def test_the_page_says_which_network_and_why():
             raise ValueError("No weights & no way to get them.")
         return Painter()
 
-    page = Desk(Studio(load))
+    page = Handlers(Studio(load))
     sentence = "The compact network, &lt;because&gt; this is a test."
     assert page.describe("auto") == f"{sentence} A picture of 512 pixels takes a few seconds here."
     assert "No weights &amp; no way" in page.describe("vgg19")
@@ -235,7 +235,7 @@ def test_whoever_waits_is_told_how_many_come_before(photo, painting):
     last = SimpleNamespace(session_hash="last")
     assert "1 person is before you" in page.join(last)[0]
     sentence, paint, leave, clock = page.leave(OTHER)
-    assert sentence == words.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
+    assert sentence == text.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
     assert "You are next" in page.wait(last)[0]
 
 
@@ -256,25 +256,25 @@ def test_a_crowd_is_told_so_and_does_not_wait():
 def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
     style = str(catalogue.find("woodcut-wave").path)
     out = finished(paint(Painter(steps=6).released(), photo, style, strength=70, steps=(9, 8)), tmp_path / "out.png")
-    given = arrivals.look_into(out, None)
+    given = inputs.look_into(out, None)
     asked, told = setup(given), after_setup(given)
     assert (told["size"], told["strength"], told["network"], told["steps"]) == (128, 70, "compact", [9, 8])
     assert asked.content == asked.style == SKIP  # the photo was the visitor's own
     assert "my photo.png and woodcut-wave" in asked.note and "steps 9, 8" in asked.note
-    again = arrivals.look_into(out, asked.repeated)  # once more: to paint on it
-    for dropped in (again, arrivals.look_into(photo, None), arrivals.look_into(None, None)):
+    again = inputs.look_into(out, asked.repeated)  # once more: to paint on it
+    for dropped in (again, inputs.look_into(photo, None), inputs.look_into(None, None)):
         assert setup(dropped) == Setup(note="") and set(map(str, after_setup(dropped).values())) == {str(SKIP)}
 
 
 def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
     path = tmp_path / "torn.png"
     images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.2.0", "content": "<b>"}'})
-    assert "The recipe in this picture is damaged" in setup(arrivals.look_into(str(path), None)).note
+    assert "The recipe in this picture is damaged" in setup(inputs.look_into(str(path), None)).note
 
 
 def test_the_page_opens_with_the_starry_night_in_its_place():
     def arrive(**query: str) -> Setup:
-        return setup(arrivals.arrive(SimpleNamespace(query_params=query))[len(View._fields) :])
+        return setup(inputs.arrive(SimpleNamespace(query_params=query))[len(View._fields) :])
 
     ours = catalogue.find("starry-night").path.read_bytes()
     opened = arrive()
@@ -287,31 +287,31 @@ def test_the_page_opens_with_the_starry_night_in_its_place():
 def test_a_link_to_the_examples_carries_the_settings():
     pair = catalogue.PAIRS[0]
     own = [str(catalogue.find(name).path) for name in (pair.content, pair.style)]
-    html = arrivals.link(*own, None, *values(size=512, strength=70, seed=7))
+    html = inputs.link(*own, None, *values(size=512, strength=70, seed=7))
     assert 'data-query="?pair=starry-night&amp;strength=70&amp;seed=7"' in html
-    assert "size: None should be" in arrivals.link(*own, None, None)
+    assert "size: None should be" in inputs.link(*own, None, None)
 
 
 def test_a_link_to_the_visitors_own_result(photo, painting):
     content, style = (results.kept(Path(path)) for path in (photo, painting))  # as uploads are
-    assert "not painted yet" in arrivals.link(content, style, None, *values())
+    assert "not painted yet" in inputs.link(content, style, None, *values())
     *_, view = paint(Painter(steps=6).released(), content, style, strength=70)
-    sentence = arrivals.link(content, style, view.canvas, *values())
-    assert words.LINK_LIMITS.partition(",")[0] in sentence
+    sentence = inputs.link(content, style, view.canvas, *values())
+    assert text.LINK_LIMITS.partition(",")[0] in sentence
     query = dict(parse_qsl(sentence.partition('"?')[2].partition('"')[0].replace("&amp;", "&")))
-    given = arrivals.arrive(SimpleNamespace(query_params=query))
+    given = inputs.arrive(SimpleNamespace(query_params=query))
     opened, asked = View(*given[: len(View._fields)]), setup(given[len(View._fields) :])
     assert (asked.content, asked.style, str(opened.picture)) == (content, style, view.canvas[0])
     assert opened.canvas == view.canvas and "data:image/jpeg" in opened.wipe and opened.after["visible"]
     assert after_setup(given[len(View._fields) :])["strength"] == 70
     for wrong in ({"picture": "../../etc"}, query | {"picture": "0" * 64}, query | {"picture": query["photo"]}):
-        given = arrivals.arrive(SimpleNamespace(query_params=wrong))
-        assert words.GONE in setup(given[len(View._fields) :]).note
+        given = inputs.arrive(SimpleNamespace(query_params=wrong))
+        assert text.GONE in setup(given[len(View._fields) :]).note
         assert View(*given[: len(View._fields)]) == View()
 
 
 def test_every_parameter_is_told_to_programs():
-    told = Desk.paint.__doc__ or ""
+    told = Handlers.paint.__doc__ or ""
     assert all(f"\n    {name}: " in told for name in ("content", "style", *PARAMETERS))
 
 
@@ -336,9 +336,9 @@ def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
     assert before is not None and before.finishing == {}
     assert after == replace(before, finishing={"original_color": 0.5, "sharpness": -0.25})
     assert results.finish(canvas, 0, 0, 0)[0] == canvas[0]
-    assert after_setup(arrivals.look_into(path, None))["sharpness"] == -25
+    assert after_setup(inputs.look_into(path, None))["sharpness"] == -25
 
 
 def test_finishing_without_a_picture(photo, painting):
     assert all(value == SKIP for value in results.finish(None, 50, 0, 0))
-    assert words.GONE in results.finish(("/gone/away.png", photo, painting), 50, 0, 0)[2]
+    assert text.GONE in results.finish(("/gone/away.png", photo, painting), 50, 0, 0)[2]

@@ -1,4 +1,4 @@
-"""nst.preflight: the estimate against what runs really take, the memory there is, and the size that fits."""
+"""nst.memory: the estimate against what runs really take, the memory there is, and the size that fits."""
 
 import json
 import os
@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from nst import preflight
-from nst.preflight import COMPILED, available, estimate, fitted
+from nst import memory
+from nst.memory import COMPILED, available, estimate, fitted
 from tests import toy
 
 ROOT = Path(__file__).parent.parent
 MB = 1 << 20
 MEASURE = """if True:
     import json, sys
-    from nst import preflight
+    from nst import memory
     from nst.features import load_network
     from nst.machine import peak_memory
     from nst.settings import Settings
@@ -30,7 +30,7 @@ MEASURE = """if True:
     loaded = peak_memory()
     for size in map(int, sys.argv[1:]):  # smaller ones first: a peak stays
         settings = Settings(size=size, min_scale=size, steps=(1,))
-        estimated = loaded + preflight.estimate(transfer.network, (size, size), [(size, size)], settings)
+        estimated = loaded + memory.estimate(transfer.network, (size, size), [(size, size)], settings)
         for _ in transfer.stylize(toy.picture(size, size), [toy.picture(size, size, seed=1)], settings):
             pass
         print(json.dumps([estimated, peak_memory()]))
@@ -107,24 +107,24 @@ def test_where_nothing_fits_it_is_said():
 
 
 def test_some_memory_is_left_to_others(monkeypatch):
-    monkeypatch.setattr(preflight, "_kept", lambda: 0)
-    monkeypatch.setattr(preflight, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
+    monkeypatch.setattr(memory, "_kept", lambda: 0)
+    monkeypatch.setattr(memory, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
     assert fitted(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
-    monkeypatch.setattr(preflight, "available", lambda: None)
+    monkeypatch.setattr(memory, "available", lambda: None)
     assert fitted(NETWORK, (50, 50), [], SETTINGS) == (SETTINGS, "")
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Only Linux tells what a process holds.")
 def test_what_earlier_runs_leave_is_there_for_the_next_one(monkeypatch):
     for name in ("_before", "_most"):
-        monkeypatch.setattr(preflight, name, 0)
-    monkeypatch.setattr(preflight, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
+        monkeypatch.setattr(memory, name, 0)
+    monkeypatch.setattr(memory, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
     assert [fitted(NETWORK, (50, 50), [], SETTINGS)[0].size for _ in range(2)] == [
         512,
         512,
     ]  # nothing has been held yet
-    monkeypatch.setattr(preflight, "_before", 1)  # so all that this process holds has been a run's
-    monkeypatch.setattr(preflight, "available", lambda: 0)
+    monkeypatch.setattr(memory, "_before", 1)  # so all that this process holds has been a run's
+    monkeypatch.setattr(memory, "available", lambda: 0)
     assert fitted(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
 
 

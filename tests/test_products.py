@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst.products import mapped, mean, mean_product, shifted
+from nst.kernels.statistics import mapped, mean, mean_product, shifted
 
 RANDOM = np.random.default_rng(0)
 

@@ -6,8 +6,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from nst import catalogue, limits, recipe, sharing
+from nst import catalogue, recipe
 from nst.catalogue import Pair
+from nst.page import limits, sharing
 from nst.recipe import Ingredient, Recipe
 from nst.settings import Settings
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from nst import space
 from nst.__main__ import main
-from nst.space import ROOT, SpaceError
+from nst.deploy import space
+from nst.deploy.space import ROOT, SpaceError
 from tests.serving import free_port, wait_until_ok
 
 SPACEFILE = (ROOT / "Spacefile").read_text(encoding="utf-8")
@@ -127,8 +127,8 @@ def uploaded():
 
 def test_what_a_space_needs_and_nothing_else(uploaded):
     files = {path.relative_to(uploaded).as_posix() for path in uploaded.rglob("*") if path.is_file()}
-    assert {"README.md", "requirements.txt", "app.py", "nst/compact.npz", "page/page.css", "LICENSE"} < files
-    assert {"nst", "page", "examples", "docs"} == {file.split("/")[0] for file in files if "/" in file}
+    assert {"README.md", "requirements.txt", "app.py", "nst/compact.npz", "nst/page/page.css", "LICENSE"} < files
+    assert {"nst", "examples", "docs"} == {file.split("/")[0] for file in files if "/" in file}
     assert not [
         file for file in files if "__pycache__" in file or file.startswith("examples/") and file.endswith(".py")
     ]

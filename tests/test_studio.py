@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nst import images, limits, machine, preflight, recipe, studio, weights
+from nst import images, machine, memory, recipe, weights
 from nst.canvas import Canvas
-from nst.clock import Clock
 from nst.features import Network
+from nst.page import limits, studio
+from nst.page.studio import RETRY, Run, Studio
+from nst.progress import Progress
 from nst.settings import Settings
-from nst.studio import RETRY, Run, Studio
 from nst.transfer import StyleTransfer
 from tests import toy
 
@@ -40,8 +41,8 @@ def pictures(tmp_path_factory):
 @pytest.fixture
 def paint(engine, monkeypatch):
     """paint(run, at_least) gives frames, one at every step."""
-    monkeypatch.setattr(Clock, "until_frame", 1)
-    monkeypatch.setattr(Clock, "frame_is_due", True)
+    monkeypatch.setattr(Progress, "until_frame", 1)
+    monkeypatch.setattr(Progress, "frame_is_due", True)
     monkeypatch.setattr(studio, "FOLLOWING_STEPS", FOLLOWING)
     return lambda run, at_least=0: run.frames(lambda _: engine, at_least)
 
@@ -195,9 +196,7 @@ def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(e
     run, straight = Run(*pictures, replace(SETTINGS, size=160)), Run(*pictures, SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         asked = []
-        patch.setattr(
-            preflight, "fitted", lambda *parts: asked.append(parts) or (replace(parts[-1], size=128), lowered)
-        )
+        patch.setattr(memory, "fitted", lambda *parts: asked.append(parts) or (replace(parts[-1], size=128), lowered))
         frames = list(paint(run))
         assert asked == [(engine.network, (100, 160), [(160, 120)], replace(SETTINGS, size=160))]
         assert (run.note, run.shape, frames[-1].scale) == (lowered, (80, 128), 128)
@@ -210,7 +209,7 @@ def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(e
 
 def test_where_no_size_fits_nothing_is_painted(paint, pictures, monkeypatch):
     for name in ("available", "_kept"):
-        monkeypatch.setattr(preflight, name, lambda: 0)
+        monkeypatch.setattr(memory, name, lambda: 0)
     run = Run(*pictures, SETTINGS)
     with pytest.raises(MemoryError, match="too little memory"):
         list(paint(run))

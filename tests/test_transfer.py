@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from nst import images
 from nst.canvas import Canvas
-from nst.clock import Clock
 from nst.features import Network, load_network
+from nst.progress import Progress
 from nst.settings import Settings
 from nst.transfer import COMPACT_COST, Frame, StyleTransfer
 from tests import toy
@@ -28,8 +28,8 @@ def transfer():
 @pytest.fixture
 def every_step(monkeypatch):
     """Frames come at every step, however fast."""
-    monkeypatch.setattr(Clock, "until_frame", 1)
-    monkeypatch.setattr(Clock, "frame_is_due", True)
+    monkeypatch.setattr(Progress, "until_frame", 1)
+    monkeypatch.setattr(Progress, "frame_is_due", True)
 
 
 def paint(transfer, content=CONTENT, styles=(STYLE,), **changes):
@@ -286,7 +286,7 @@ def counted(transfer, monkeypatch) -> list[int]:
 def test_steps_that_nobody_looks_at_are_taken_in_one_call(transfer, monkeypatch, every_step, optimizer):
     one_by_one = paint(transfer, optimizer=optimizer)[-1]
     monkeypatch.undo()
-    monkeypatch.setattr("nst.clock.AT_ONCE", 1e9)
+    monkeypatch.setattr("nst.progress.AT_ONCE", 1e9)
     changes = {"optimizer": optimizer, "frames_per_second": 0.01}
     paint(transfer, **changes)  # now the pace is known
     counts = counted(transfer, monkeypatch)
@@ -297,7 +297,7 @@ def test_steps_that_nobody_looks_at_are_taken_in_one_call(transfer, monkeypatch,
 
 
 def test_a_still_picture_is_looked_for_between_calls(transfer, monkeypatch):
-    monkeypatch.setattr("nst.clock.AT_ONCE", 1e9)
+    monkeypatch.setattr("nst.progress.AT_ONCE", 1e9)
     changes = {"steps": (50, 30), "tolerance": 1e-6, "frames_per_second": 0.01}
     paint(transfer, **changes)
     counts = counted(transfer, monkeypatch)

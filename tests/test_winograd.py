@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst import features, machine, winograd
-from nst.contenders import random_weights
+from nst import features, machine
+from nst.bench.contenders import random_weights
 from nst.features import Network
+from nst.kernels import winograd
+from nst.kernels.winograd import POINTS, TURNED, Convolution, transforms
 from nst.weights import compact
-from nst.winograd import POINTS, TURNED, Convolution, transforms
 from tests import toy
 
 RANDOM = np.random.default_rng(0)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, limits, machine, preflight, recipe, sharing, weights
-from nst.curves import History
+from nst import catalogue, images, machine, memory, recipe, weights
 from nst.images import ImageError
+from nst.page import limits, sharing
+from nst.page.loss_plot import History
 from nst.settings import Settings
 from nst.timelapse import Film
 
@@ -92,7 +93,7 @@ class Run:
         self._network = engine.network
         if self.frame is None:
             shapes = photo.shape[1:3], [painting.shape[1:3]]
-            self.settings, self.note = preflight.fitted(engine.network, *shapes, self.settings)
+            self.settings, self.note = memory.fitted(engine.network, *shapes, self.settings)
             self._check_time(engine, photo)
             if self.note:
                 self._longest = self.settings.size

@@ -7,7 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from nst import machine, preflight, weights
+from nst import machine, memory, weights
 from nst.settings import Settings
 
 LOADED = 750 << 20  # bytes that the process holds with TensorFlow and the compact network
@@ -32,14 +32,14 @@ def here() -> Limits:
     most = ON_GPU if gpus else ON_CPU
     if "SPACE_ID" in os.environ:
         most = replace(most, seconds=ON_A_SPACE)
-    free = gpus[0][1] or None if gpus else preflight.available()
+    free = gpus[0][1] or None if gpus else memory.available()
     if free is None:
         return most
     network: Any = SimpleNamespace(filters=weights.compact().filters(), precision="float32")
-    room = round(preflight.SHARE * free) - (0 if gpus else LOADED)
+    room = round(memory.SHARE * free) - (0 if gpus else LOADED)
     square = most.size, most.size
     try:
-        settings, _ = preflight.fitted(network, square, [square], Settings(size=most.size), room)
+        settings, _ = memory.fitted(network, square, [square], Settings(size=most.size), room)
     except MemoryError:  # told when a visitor paints; the doctor says what to do
-        return replace(most, size=preflight.SMALLEST)
+        return replace(most, size=memory.SMALLEST)
     return replace(most, size=settings.size)

@@ -10,7 +10,7 @@ ENOUGH = 3  # steps after a scale's first that tell its pace better than the sca
 AT_ONCE = 0.25  # seconds of steps, at most, in which nobody looks
 
 
-class Clock:
+class Progress:
     """Counts the steps of a run, tells when a frame is due and guesses the time left.
 
     A scale's first step may have waited for the compiler and the painting's statistics: it tells nothing of the pace.

@@ -15,7 +15,7 @@ import yaml
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-ROOT = Path(__file__).parent.parent  # a checkout: an installed package has no Spacefile
+ROOT = Path(__file__).parents[2]  # a checkout: an installed package has no Spacefile
 REQUIREMENTS = "space/requirements.txt"
 COLORS = ["red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"]
 FREE = "cpu-basic"

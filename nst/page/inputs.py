@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from nst import catalogue, images, recipe, sharing
-from nst.display import told, trouble
+from nst import catalogue, images, recipe
+from nst.page import sharing
+from nst.page.display import told, trouble
+from nst.page.results import TOUCHES, Canvas, View, kept, kept_as, show
+from nst.page.sharing import PARAMETERS
+from nst.page.text import CONTROLS, GONE, LINK_LIMITS
 from nst.settings import Settings
-from nst.sharing import PARAMETERS
-from page.results import TOUCHES, Canvas, View, kept, kept_as, show
-from page.words import CONTROLS, GONE, LINK_LIMITS
 
 DEFAULTS = Settings()
 LINKED = ("picture", "photo", "painting")  # what a link to a visitor's own result names, in a Canvas's order

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nst import catalogue, images, limits, machine, preflight, weights
+from nst import catalogue, images, machine, memory, weights
+from nst.page import limits
 from nst.settings import Settings
 
 if TYPE_CHECKING:
-    from nst.studio import Studio
+    from nst.page.studio import Studio
 
 GB = 10**9
 ROOM = 2 * GB  # bytes of disk: VGG-19's weights take 80 MB, visitors' pictures of a day the rest
@@ -76,7 +77,7 @@ def _on_cores(cores: int) -> str:
 
 
 def _memory() -> Finding:
-    free = preflight.available()
+    free = memory.available()
     if free is None:
         return Finding("memory", "this system does not tell how much is free")
     short = free < 3 * GB

@@ -1,6 +1,6 @@
-"""The page's words: labels, explanations, sentences.  What changes during a run is told by `nst.display`."""
+"""The page's words: labels, explanations, sentences.  What changes during a run is told by `nst.page.display`."""
 
-from nst import limits, looks, sharing
+from nst.page import limits, presets, sharing
 
 HEADER = """<h1>Neural style transfer</h1>
 <p>A photo is repainted in the manner of a painting while you watch, by the method of
@@ -38,7 +38,7 @@ CONTROLS = {
     "detail": ("Photo's detail", "How much of the photo's fine detail comes back while the picture grows."),
 }
 MAIN_CONTROLS = ("strength", "size", "network")  # the others are folded away
-CHOOSERS = (("strength", "How far", looks.PRESETS), ("style_scale", "Manner", looks.LOOKS))
+CHOOSERS = (("strength", "How far", presets.PRESETS), ("style_scale", "Manner", presets.LOOKS))
 CHOICES = {
     "network": {"auto": "Automatic", "compact": "Quick", "vgg19": "Finest"},
     "style_statistics": {"covariance": "Covariances", "gram": "Gram matrices"},

@@ -13,15 +13,16 @@ from typing import Any
 
 import gradio as gr
 
-from nst import display, timelapse
-from nst.display import told, trouble
+from nst import timelapse
 from nst.images import ImageError
+from nst.page import display
+from nst.page.components import data_url
+from nst.page.display import told, trouble
+from nst.page.results import View, kept, offer, show
+from nst.page.sharing import PARAMETERS
+from nst.page.studio import FOLLOWING_STEPS, MORE_STEPS, Run, Studio
+from nst.page.text import CROWD, FAULT, GONE, INVITATION, LOOKING
 from nst.settings import Settings
-from nst.sharing import PARAMETERS
-from nst.studio import FOLLOWING_STEPS, MORE_STEPS, Run, Studio
-from page.components import data_url
-from page.results import View, kept, offer, show
-from page.words import CROWD, FAULT, GONE, INVITATION, LOOKING
 
 FILM_BYTES = 8_000_000
 USUAL = 384, 512  # height and width of the picture for which the time is told
@@ -29,7 +30,7 @@ USUAL = 384, 512  # height and width of the picture for which the time is told
 log = logging.getLogger(__name__)
 
 
-class Desk:
+class Handlers:
     """The handlers that need the studio.  A visitor is known by the session of the browser's tab."""
 
     def __init__(self, studio: Studio):
@@ -171,7 +172,7 @@ def _visitor(request: gr.Request) -> str:
 
 
 def _manual() -> str:
-    """What programs are told about `Desk.paint`, in the form that Gradio hands on to them."""
+    """What programs are told about `Handlers.paint`, in the form that Gradio hands on to them."""
     knobs = {knob.name: knob for knob in fields(Settings)}
     lines = [f"    {name}: {knobs[name].metadata['help']}" for name in PARAMETERS]
     return "\n".join(
@@ -190,14 +191,14 @@ def _manual() -> str:
 
 
 def _parameters() -> list[inspect.Parameter]:
-    """What programs call the values that go into `Desk.paint`."""
+    """What programs call the values that go into `Handlers.paint`."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     settings = [inspect.Parameter(name, kind, default=getattr(Settings(), name)) for name in PARAMETERS]
     return [inspect.Parameter(name, kind) for name in ("self", "request", "content", "style")] + settings
 
 
-Desk.paint.__doc__ = _manual()
-Desk.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
+Handlers.paint.__doc__ = _manual()
+Handlers.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
 
 
 def _buttons(state: str) -> dict[str, Any]:

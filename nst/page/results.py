@@ -12,12 +12,13 @@ import numpy as np
 from gradio import processing_utils
 from gradio.utils import get_upload_folder
 
-from nst import display, finishing, images, recipe
-from nst.display import trouble
+from nst import finishing, images, recipe
 from nst.finishing import Finishing
 from nst.images import ImageError
-from page.components import data_url
-from page.words import GONE
+from nst.page import display
+from nst.page.components import data_url
+from nst.page.display import trouble
+from nst.page.text import GONE
 
 TOUCHES = tuple(touch.name for touch in fields(Finishing))
 Canvas = tuple[str, str, str]  # paths of the picture as it was painted, of the photo, and of the painting

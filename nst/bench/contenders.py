@@ -121,12 +121,12 @@ class Plain:
         shares = dict.fromkeys(settings.style_layers, 1 / len(settings.style_layers))
         loss_weights = 1e-6, 1.0, 1.0
         if framework == "keras":
-            from nst.plain import KerasPlain
+            from nst.bench.plain import KerasPlain
 
             plain = KerasPlain(weights, content, style, settings.content_layers, shares, loss_weights)
             self._step: Callable[[], Any] = lambda: float(plain.step()["total"])
         else:
-            from nst.plain_torch import stepper
+            from nst.bench.plain_torch import stepper
 
             self._step = stepper(weights, content, style, settings.content_layers, shares, loss_weights, precision)
         self.facts = {"weights": kind}

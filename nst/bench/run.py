@@ -60,10 +60,10 @@ class Contender:
     """A process that takes a turn when told to; once it has failed, its turns are None and `error` says why."""
 
     def __init__(self, **spec: Any):
-        package = str(Path(__file__).parent.parent)
+        package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "nst.contenders", json.dumps(spec)],
+            [sys.executable, "-m", "nst.bench.contenders", json.dumps(spec)],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from nst import catalogue, limits
+from nst import catalogue
+from nst.page import limits
 from nst.recipe import Recipe
 from nst.settings import Settings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nst.curves import History, Point, curves
+from nst.page.loss_plot import History, Point, curves
 
 if TYPE_CHECKING:
     from nst.transfer import Frame

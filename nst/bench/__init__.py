@@ -1,0 +1,1 @@
+"""Benchmarks of a step: contenders, and the table that `python -m nst bench` prints."""
