@@ -27,7 +27,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from nst import Settings, StyleTransfer, catalogue, images, load_network, weights
 from nst.features import Network, choose_precision
 from nst.machine import describe
-from nst.transfer import Losses, Objective
+from nst.objective import Objective
+from nst.optimizers import Losses
 
 PAIRS = (  # photo, painting (examples by name, or files in the folders of pictures), a published picture of the two
     ("tubingen.jpg", "starry_night_contrast.jpg", "tubingen_starry_neural-style.png"),
@@ -75,12 +76,11 @@ class Judge:
     """
 
     def __init__(self, network: Network, photo: np.ndarray, painting: np.ndarray, side: int):
-        self._transfer = StyleTransfer(network)
+        self._network = network
         self._size = images.fit(*photo.shape[1:3], side)
         settings = Settings(size=side, composition=0, focus=0)  # the losses as they are, at each side
-        targets = self._transfer._style_targets([painting], side, settings)
-        objective = self._transfer._objective(images.resize(photo, *self._size), targets, settings)
-        self._objective = objective._replace(thins=False)
+        objective = Objective.of(network, images.resize(photo, *self._size), [painting], settings)
+        self._objective = objective._replace(subsamples=False)
 
     def losses(self, image: np.ndarray) -> dict[str, float]:
         """By TERMS."""
@@ -95,7 +95,7 @@ class Judge:
         return [self._look(image, self._objective._replace(weights=kind))[1].numpy() for kind in kinds]
 
     def _look(self, image: np.ndarray, objective: Objective) -> tuple[Losses, tf.Tensor]:
-        return self._transfer._losses_and_gradient(tf.constant(images.resize(image, *self._size)), objective)
+        return objective.losses_and_gradient(self._network, tf.constant(images.resize(image, *self._size)))
 
 
 def contestant(words: str, judge: Network, settings: Settings) -> Contestant:

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst import Frame, Settings, StyleTransfer, catalogue, images, load_network, machine
+from nst.objective import Objective
 
 EVERY = 5  # steps between two looks at a picture
 
@@ -106,14 +107,13 @@ def compare_on(settings: Settings, options: argparse.Namespace) -> None:
     paths = {example.name: example.path for example in catalogue.examples()}
     content, style = (images.load(paths[name], settings.size) for name in ("tower", "starry-night"))
     transfer = StyleTransfer(load_network(settings))
-    exact = StyleTransfer(load_network(replace(settings, precision="float32")))
+    exact = load_network(replace(settings, precision="float32"))
     photo = images.resize(content, *images.fit(*content.shape[1:3], settings.size))
-    objective = exact._objective(photo, exact._style_targets([style], settings.size, settings), settings)
-    objective = objective._replace(thins=False)
-    judged = tf.function(exact._losses_and_gradient)
+    objective = Objective.of(exact, photo, [style], settings)._replace(subsamples=False)
+    judged = tf.function(objective.losses_and_gradient)
 
     def judge(frame: Frame) -> float:
-        losses, _ = judged(tf.constant(frame.image[np.newaxis] / np.float32(255)), objective)
+        losses, _ = judged(exact, tf.constant(frame.image[np.newaxis] / np.float32(255)))
         return float(losses["total"])
 
     def paint(settings: Settings) -> Iterator[Frame]:

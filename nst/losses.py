@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from nst.kernels.statistics import mapped, mean, mean_product, positions, shifted
+from nst.machine import has_fast_bfloat16
 
 TINY = 1e-6  # keeps a flat target from dividing by zero, and the root's slope finite
 
@@ -59,7 +60,12 @@ def covariance(features: tf.Tensor) -> Any:
 
 
 def style_statistics(features: tf.Tensor, kind: str) -> Statistics:
-    """What is compared of a style layer, `kind` "covariance" or "gram"; each tensor of it blends linearly."""
+    """What is compared of a style layer, `kind` "covariance" or "gram"; each tensor of it blends linearly.
+
+    Features as `covariance` takes them, in bfloat16 too: they are cast where this machine cannot multiply it well.
+    """
+    if not has_fast_bfloat16():
+        features = tf.cast(features, tf.float32)
     return covariance(features) if kind == "covariance" else (gram_matrix(features),)
 
 

@@ -1,6 +1,6 @@
 """What this machine is and can do, and how much of its memory this process has taken.
 
-Standard library only, but for `has_fast_bfloat16`, which asks TensorFlow about GPUs.
+Standard library only, but for what asks TensorFlow about GPUs.
 """
 
 import contextlib
@@ -76,6 +76,15 @@ def has_fast_bfloat16() -> bool:
     for gpu in tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
     return not cpu_flags().isdisjoint(BFLOAT16_FLAGS)
+
+
+def is_compute_bound(precision: str) -> bool:
+    """Whether arithmetic, not memory traffic, limits convolutions here: true on CPUs without AMX, false on GPUs."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return False
+    return precision == "float32" or "amx_bf16" not in cpu_flags()  # AMX multiplies bfloat16 only
 
 
 def cpu_flags() -> set[str]:

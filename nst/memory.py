@@ -29,7 +29,7 @@ _most = 0  # the largest estimate of its runs
 def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], settings: Settings) -> int:
     """The most bytes that a run will hold, beyond what this process holds with the network loaded.
 
-    Within a quarter of what has been measured on CPUs, for the whole process; see tests/test_preflight.py.
+    Within a quarter of what has been measured on CPUs, for the whole process; see tests/test_memory.py.
 
     Args:
         shape: of the finished picture.

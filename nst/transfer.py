@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,21 +13,10 @@ import tensorflow as tf
 from nst import images, memory
 from nst.canvas import Canvas, Checkpoint, start
 from nst.features import Network, load_network
-from nst.losses import (
-    Statistics,
-    content_loss,
-    content_weights,
-    style_loss,
-    style_statistics,
-    total_variation,
-)
+from nst.objective import Objective
 from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.progress import Progress
 from nst.settings import Settings
-
-# On pictures of more than MANY pixels, a step of Adam looks at a quarter of the positions of the THINNED layers, the
-# next step at another: that saves time, the more the lighter the network.  On smaller ones the loss would suffer.
-THINNED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 100_000
 
 COMPACT_COST = 0.4  # seconds of the compact network's step by those of a VGG's, roughly: for the time left
 
@@ -48,20 +37,6 @@ class Frame:
     remaining: float  # seconds still to go, estimated
     checkpoint: Checkpoint | None = None  # of runs that were asked for them
     note: str = ""  # a sentence for a person on why the picture is smaller than asked for
-
-
-class Objective(NamedTuple):
-    """What is descended at one scale.  Numbers are tensors: as Python's they would be compiled in, each value anew."""
-
-    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # the photo's activations, and what each place counts
-    style: dict[str, Statistics]  # the paintings'
-    content_shares: dict[str, tf.Tensor]  # of the layers; they sum to 1
-    style_shares: dict[str, tf.Tensor]
-    weights: dict[str, tf.Tensor]  # α, β, γ by the names of the losses
-    statistics: str
-    normalization: str
-    margin: int
-    thins: bool  # whether a step looks at a quarter of the THINNED layers
 
 
 class StyleTransfer:
@@ -127,7 +102,7 @@ class StyleTransfer:
             try:
                 photo, side = images.resize(content, height, width), max(height, width)
                 painter = self._painter(side, settings)
-                objective = painter._objective(photo, painter._style_targets(styles, side, settings), settings)
+                objective = Objective.of(painter.network, photo, styles, settings)
                 step = painter._stepper(objective, photo, settings)
                 if canvas is None:
                     canvas = Canvas.started(start(photo, styles[0], settings))
@@ -182,26 +157,6 @@ class StyleTransfer:
         wanted = settings.sketch == "compact" and settings.normalization != "paper" and side < settings.size
         return wanted and self.network.name.startswith("vgg")
 
-    def _objective(self, photo: np.ndarray, style: dict[str, Statistics], settings: Settings) -> Objective:
-        """How an image of the photo's size is judged."""
-        settings = settings.at_scale(max(photo.shape[1:3]))
-        seen = self.network(tf.constant(photo), set(settings.content_layers), settings.padding)
-        # L-BFGS compares gradients, which need the same positions; "paper" is there to be checked number by number.
-        thins = settings.optimizer == "adam" and settings.normalization != "paper"
-        return Objective(
-            content={
-                layer: (x, content_weights(x, settings.normalization, settings.focus)) for layer, x in seen.items()
-            },
-            style=style,
-            content_shares=_shares(settings.content_layers),
-            style_shares=_shares(settings.style_layers),
-            weights={name: tf.constant(weight, tf.float32) for name, weight in settings.loss_weights.items()},
-            statistics=settings.style_statistics,
-            normalization=settings.normalization,
-            margin=settings.padding,
-            thins=thins and photo.shape[1] * photo.shape[2] > MANY,
-        )
-
     def _stepper(self, objective: Objective, photo: np.ndarray, settings: Settings) -> Stepper:
         """What takes some steps with an image of the photo's size."""
         optimizer = OPTIMIZERS[settings.optimizer]
@@ -217,24 +172,6 @@ class StyleTransfer:
 
         return step
 
-    def _style_targets(self, styles: Sequence[np.ndarray], side: int, settings: Settings) -> dict[str, Statistics]:
-        """The styles' statistics at one scale, blended."""
-        blend = settings.style_blend or (1.0,) * len(styles)
-        if len(blend) != len(styles) or sum(blend) <= 0:
-            wanted = f"one number for each style, {len(styles)} in all"
-            raise ValueError(f"style_blend: {settings.style_blend} should have {wanted}")
-        shares = [part / sum(blend) for part in blend]
-        collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
-        for style in styles:
-            longest = min(round(side * settings.style_scale), max(style.shape[1:3]))  # a style is never enlarged
-            shrunk = _scaled(style, longest)
-            for layer, features in self.network(tf.constant(shrunk), set(collected), settings.padding).items():
-                collected[layer].append(style_statistics(features, settings.style_statistics))
-        return {
-            layer: tuple(tf.add_n([share * part for share, part in zip(shares, parts)]) for parts in zip(*statistics))
-            for layer, statistics in collected.items()
-        }
-
     def _after_steps(
         self, canvas: Canvas, objective: Objective, learning_rate: tf.Tensor, averaging: tf.Tensor, count: tf.Tensor
     ) -> tuple[Canvas, Losses]:
@@ -242,41 +179,13 @@ class StyleTransfer:
 
         def step(done: tf.Tensor, canvas: Canvas, _: Losses) -> tuple[tf.Tensor, Canvas, Losses]:
             memory: Any = canvas.memory  # begun by now
-            losses, gradient = self._losses_and_gradient(canvas.image, objective, memory.steps)
+            losses, gradient = objective.losses_and_gradient(self.network, canvas.image, memory.steps)
             image, memory = memory.step(canvas.image, losses, gradient, learning_rate)
             return done + 1, canvas.after(image, memory, averaging), losses
 
         losses = dict.fromkeys((*objective.weights, "total"), tf.zeros(()))
         start = tf.constant(0), canvas, losses
         return tf.while_loop(lambda done, *_: done < count, step, start, parallel_iterations=1)[1:]
-
-    def _losses_and_gradient(
-        self, image: tf.Tensor, objective: Objective, step: tf.Tensor | int = 0
-    ) -> tuple[Losses, tf.Tensor]:
-        """J = α J_content + β J_style + γ J_tv with its terms, and dJ/d image, float32 (1, H, W, 3).
-
-        Gatys et al. 2015, eq. 7, with a third term; J_style is the layers' weighted sum, eq. 5.
-
-        Exact; or if the objective thins, what a quarter of the positions of THINNED layers tells at that step, int32.
-        """
-        thinned = THINNED - set(objective.content) if objective.thins else frozenset[str]()
-        phase = tf.math.floormod(step, 4)
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            features = self.network(image, {*objective.content, *objective.style}, objective.margin, thinned, phase)
-            content = sum(
-                objective.content_shares[layer] * content_loss(features[layer], *target)
-                for layer, target in objective.content.items()
-            )
-            style = sum(
-                objective.style_shares[layer]
-                * style_loss(style_statistics(features[layer], objective.statistics), target, objective.normalization)
-                for layer, target in objective.style.items()
-            )
-            losses: Any = {"content": content, "style": style, "total_variation": total_variation(image)}
-            losses["total"] = tf.add_n([objective.weights[name] * loss for name, loss in losses.items()])
-        gradient: Any = tape.gradient(losses["total"], image)
-        return losses, gradient
 
     def _check_layers(self, settings: Settings) -> None:
         for field, layers in (("content_layers", settings.content_layers), ("style_layers", settings.style_layers)):
@@ -376,14 +285,3 @@ def _of_any_size(argument: Any) -> Any:
         return argument
     shape = argument.shape.as_list()
     return tf.TensorSpec([shape[0], None, None, shape[3]] if len(shape) == 4 else shape, argument.dtype)
-
-
-def _scaled(image: np.ndarray, side: int) -> np.ndarray:
-    """The image with its longest side `side` pixels."""
-    _, height, width, _ = image.shape
-    return images.resize(image, *images.fit(height, width, side))
-
-
-def _shares(layers: dict[str, float]) -> dict[str, tf.Tensor]:
-    """Layer weights scaled to sum to 1."""
-    return {layer: tf.constant(weight / sum(layers.values()), tf.float32) for layer, weight in layers.items()}

@@ -6,11 +6,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from painter import picture
-from serving import Stage, served
 
 from nst import machine, memory
 from nst.page.studio import Studio
+from tests.painter import picture
+from tests.serving import Stage, served
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_CHROMIUM = "There is no Chromium to open the page with (apt install chromium)."

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from serving import HANG
 
 from nst import catalogue, images
 from nst.__main__ import main
 from nst.catalogue import CatalogueError, Original
 from nst.page import sharing
+from tests.serving import HANG
 
 
 def jpeg(width: int, height: int) -> bytes:

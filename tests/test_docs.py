@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from painter import Painter
 from PIL import Image
 
 from nst import Frame
@@ -27,6 +26,7 @@ from nst.bench import run
 from nst.deploy import doctor, space
 from nst.page.studio import Studio
 from nst.settings import Settings
+from tests.painter import Painter
 from tests.test_container import environment, last, stages
 
 ROOT = Path(__file__).parent.parent

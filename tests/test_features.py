@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst import features, weights
+from nst import weights
 from nst.features import Network, choose_network, load_network
 from nst.settings import STYLE_LAYERS, Settings
 from nst.weights import CONVOLUTIONS, WeightsError
@@ -78,68 +78,6 @@ def test_the_margin_leaves_the_middle_as_it_is(margin):
         middle = slice(None), slice(reached, -reached), slice(reached, -reached)
         assert with_margin[layer].shape == without[layer].shape
         np.testing.assert_allclose(with_margin[layer][middle], without[layer][middle], rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("margin", "narrow"), [(0, 0), (5, 5), (8, 8), (15, 15), (16, 8), (17, 9), (23, 15), (24, 8), (256, 8)]
-)
-def test_the_first_blocks_see_less_of_the_margin_by_whole_windows(margin, narrow):
-    assert features.margins(margin) == (narrow, margin)
-
-
-@pytest.mark.parametrize(
-    ("side", "margin", "widest", "whole"),
-    [(1, 3, 3, 64), (2, 5, 5, 64), (5, 0, 0, 48), (80, 8, 16, 96), (94, 1, 1, 96), (9, 8, 16, 80), (9, 8, 120, 160)],
-)
-def test_the_margin_is_the_mirror_image_in_whole_windows(side, margin, widest, whole):
-    around = margin, whole - side - margin
-    expected = np.pad(np.arange(side), around, mode="reflect") if side > 1 else np.zeros(whole)
-    np.testing.assert_array_equal(features._mirrored(tf.constant(side), margin, widest), expected)
-
-
-@pytest.mark.parametrize(
-    ("side", "spoiled", "more", "expected"),
-    [
-        (8, 2, 0, [3, 2, 2, 3, 4, 5, 5, 4]),
-        (6, 2, 0, [3, 2, 2, 3, 3, 2]),
-        (3, 1, 0, [1, 1, 1]),
-        (3, 0, 0, [0, 1, 2]),
-        (6, 1, 2, [3, 2, 1, 1, 2, 3, 4, 4, 3, 2]),
-        (3, 0, 1, [0, 0, 1, 2, 2]),
-    ],
-)
-def test_what_zeros_have_reached_is_mirrored_away(side, spoiled, more, expected):
-    line = tf.range(side, dtype=tf.float32)
-    down = features._renewed(tf.tile(line[tf.newaxis, :, tf.newaxis, tf.newaxis], (1, 1, side, 1)), spoiled, more)
-    assert down[0, :, 0, 0].numpy().tolist() == down[0, :, -1, 0].numpy().tolist() == expected
-    across = features._renewed(tf.tile(line[tf.newaxis, tf.newaxis, :, tf.newaxis], (1, side, 1, 1)), spoiled, more)
-    assert across[0, 0, :, 0].numpy().tolist() == across[0, -1, :, 0].numpy().tolist() == expected
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_gradients_of_our_own_are_those_of_tensorflow(dtype):
-    def mirrored(x, spoiled, more=0):
-        side, within = (spoiled + more, spoiled + more), slice(spoiled, -spoiled)
-        return tf.pad(x[:, within, within], ((0, 0), side, side, (0, 0)), "SYMMETRIC")
-
-    pairs = [
-        (features._average_pooled, lambda x: tf.nn.avg_pool2d(x, 2, 2, "VALID")),
-        (lambda x: features._renewed(x, 2), lambda x: mirrored(x, 2)),
-        (lambda x: features._renewed(x, 1, 2), lambda x: mirrored(x, 1, 2)),
-    ]
-    random = np.random.default_rng(0)
-    x = tf.constant(random.integers(-4, 5, (2, 8, 6, 3)), dtype)
-    for ours, theirs in pairs:
-        outcomes = []
-        for function in (ours, theirs):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = function(x)
-                by_y = tf.constant(np.random.default_rng(1).integers(-4, 5, y.shape), dtype)
-                total = tf.reduce_sum(y * by_y)
-            outcomes.append((y.numpy(), tape.gradient(total, x).numpy()))
-        for one, other in zip(*outcomes):
-            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("parameters", [toy.weights, toy.with_head])

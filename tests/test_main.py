@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from serving import HANG
 
 from nst import images, recipe, timelapse
 from nst.__main__ import _command, _flag, _parser, _settings, _written
 from nst.settings import Settings
 from nst.timelapse import FILM_FRAMES, FILM_SIDE, Film
+from tests.serving import HANG
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--size", "64", "--min-scale", "32", "--steps", "4"]

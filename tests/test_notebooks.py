@@ -99,9 +99,9 @@ def test_from_two_pictures_to_the_generated_one(kernel: Path):
         name,
         kernel,
         """
-        from nst import transfer
+        from nst import objective
 
-        transfer.MANY = 0  # as a large picture is painted
+        objective.MANY = 0  # as a large picture is painted
         size, steps, style_layer_weights = 64, 12, [0.2, 0.2, 0.2, 0.2, 0.5]
         """,
         """

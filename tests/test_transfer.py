@@ -12,6 +12,7 @@ import tensorflow as tf
 from nst import images
 from nst.canvas import Canvas
 from nst.features import Network, load_network
+from nst.objective import Objective, style_targets
 from nst.progress import Progress
 from nst.settings import Settings
 from nst.transfer import COMPACT_COST, Frame, StyleTransfer
@@ -102,14 +103,14 @@ def test_the_compact_network_sketches_for_a_vgg(monkeypatch, name, changes, sket
         return Network("compact", toy.weights()._replace(parameters=shallow))
 
     looks = []
-    objective = StyleTransfer._objective
+    objective = Objective.of
 
-    def watched(self, photo, *others):
-        looks.append((max(photo.shape[1:3]), self.network.name))
-        return objective(self, photo, *others)
+    def watched(network, photo, *others):
+        looks.append((max(photo.shape[1:3]), network.name))
+        return objective(network, photo, *others)
 
     monkeypatch.setattr("nst.transfer.load_network", loaded)
-    monkeypatch.setattr(StyleTransfer, "_objective", watched)
+    monkeypatch.setattr(Objective, "of", watched)
     layers = {"content_layers": {"block1_conv1": 1}, "style_layers": {"block1_conv1": 1}}
     paint(StyleTransfer(Network(name, toy.weights())), **layers | {"weights": "a.npz"} | changes)
     sides = sorted({side for side, _ in looks})
@@ -128,12 +129,12 @@ def test_gradient_against_finite_differences(transfer, statistics, normalization
         normalization=normalization,
     )
     photo = images.resize(CONTENT, 10, 16)
-    objective = transfer._objective(photo, transfer._style_targets([STYLE], 16, settings), settings)
+    objective = Objective.of(transfer.network, photo, [STYLE], settings)
     image = toy.picture(10, 16, seed=2)
-    gradient = transfer._losses_and_gradient(tf.constant(image), objective)[1].numpy()
+    gradient = objective.losses_and_gradient(transfer.network, tf.constant(image))[1].numpy()
 
     def total(image):
-        return float(transfer._losses_and_gradient(tf.constant(image, tf.float32), objective)[0]["total"])
+        return float(objective.losses_and_gradient(transfer.network, tf.constant(image, tf.float32))[0]["total"])
 
     # Along the gradient itself, and along random signs, where most of it cancels.
     signs = [np.random.default_rng(seed).choice([-1.0, 1.0], image.shape) for seed in range(4)]
@@ -144,25 +145,25 @@ def test_gradient_against_finite_differences(transfer, statistics, normalization
 
 
 def thinning(monkeypatch, precision):
-    monkeypatch.setattr("nst.transfer.MANY", 0)
+    monkeypatch.setattr("nst.objective.MANY", 0)
     return StyleTransfer(Network("toy", toy.with_head(), precision=precision))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_steps_look_at_other_quarters(monkeypatch, precision):
     transfer = thinning(monkeypatch, precision)
-    targets = transfer._style_targets([STYLE], 64, toy.SETTINGS)
 
     def seen(objective, step):
-        return float(transfer._losses_and_gradient(tf.constant(CONTENT), objective, step)[0]["style"])
+        return float(objective.losses_and_gradient(transfer.network, tf.constant(CONTENT), step)[0]["style"])
 
-    objective = transfer._objective(CONTENT, targets, toy.SETTINGS)
+    objective = Objective.of(transfer.network, CONTENT, [STYLE], toy.SETTINGS)
     steps = [seen(objective, step) for step in range(8)]
     assert steps[:4] == steps[4:] and len(set(steps)) == 4
     # L-BFGS compares the gradients of two steps.
-    exact = [seen(transfer._objective(CONTENT, targets, replace(toy.SETTINGS, optimizer="lbfgs")), 1)] * 8
+    lbfgs = replace(toy.SETTINGS, optimizer="lbfgs")
+    exact = [seen(Objective.of(transfer.network, CONTENT, [STYLE], lbfgs), 1)] * 8
     assert steps == pytest.approx(exact, rel=0.5) and exact[0] not in steps
-    assert seen(objective._replace(thins=False), 1) == exact[0]
+    assert seen(objective._replace(subsamples=False), 1) == exact[0]
 
 
 def test_a_run_that_looks_at_quarters_goes_on_with_the_next(monkeypatch, every_step):
@@ -212,7 +213,8 @@ def test_styles_blend_by_their_shares(transfer):
     other = toy.picture(40, 40, seed=3) ** 3
 
     def statistics(styles, blend):
-        return transfer._style_targets(styles, 64, replace(toy.SETTINGS, style_blend=blend))["block1_conv1"]
+        settings = replace(toy.SETTINGS, style_blend=blend)
+        return style_targets(transfer.network, styles, 64, settings)["block1_conv1"]
 
     blended = statistics([STYLE, other], (3, 1))
     for both, one, two in zip(blended, statistics([STYLE], ()), statistics([other], ()), strict=True):
@@ -224,7 +226,7 @@ def test_a_style_is_never_enlarged(transfer, monkeypatch):
     sizes = []
     resize = images.resize
     monkeypatch.setattr(images, "resize", lambda image, h, w: sizes.append((h, w)) or resize(image, h, w))
-    transfer._style_targets([STYLE], 4000, toy.SETTINGS)
+    style_targets(transfer.network, [STYLE], 4000, toy.SETTINGS)
     assert sizes == [(50, 45)]
 
 
@@ -307,7 +309,7 @@ def test_a_still_picture_is_looked_for_between_calls(transfer, monkeypatch):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.001), ("bfloat16", 0.1)])
 def test_xla_paints_the_same(monkeypatch, precision, tolerance):
-    monkeypatch.setattr("nst.transfer.MANY", 900)  # the second scale is thinned
+    monkeypatch.setattr("nst.objective.MANY", 900)  # the second scale is thinned
 
     def painted() -> list[Frame]:
         transfer = StyleTransfer(Network("toy", toy.with_head(), precision=precision))
@@ -347,14 +349,15 @@ def test_memory_that_runs_out_within_a_scale_is_told_after_the_good_frames(trans
         list(frames)
 
 
-@pytest.mark.parametrize("part", ["network", "_style_targets", "_compiled_steps", "grown"])
+@pytest.mark.parametrize("part", ["network", "of", "_compiled_steps", "grown"])
 @pytest.mark.parametrize("error", [exhausted, lambda *_: bytes(2**62)])  # TensorFlow's, and Python's
 def test_a_scale_that_does_not_fit_is_left_out(transfer, monkeypatch, every_step, part, error):
     monkeypatch.setattr(transfer, "network", transfer.network)  # put back at the end, as are the others
     frames = transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, size=256), checkpoints=True)
     before = next(frame for frame in frames if frame.step == 14)
     broken = failing(error) if part == "_compiled_steps" else error
-    monkeypatch.setattr(Canvas if part == "grown" else transfer, part, broken)
+    homes = {"grown": Canvas, "of": Objective}
+    monkeypatch.setattr(homes.get(part, transfer), part, broken)
     (last,) = frames
     assert (last.step, last.steps, last.scale, last.remaining) == (14, 14, 128, 0)
     assert last.note == "256 pixels do not fit into this machine's memory: painted at 128."
@@ -485,7 +488,7 @@ def step_on(device, precision):
     settings = Settings(network="compact", precision=precision, size=128, min_scale=128)
     with tf.device(device):
         transfer = StyleTransfer(load_network(settings))
-        targets = transfer._style_targets([toy.picture(128, 96, seed=1)], 128, settings)
-        objective = transfer._objective(toy.picture(96, 128), targets, settings)
-        losses, gradient = transfer._losses_and_gradient(tf.constant(toy.picture(96, 128, seed=2)), objective)
+        painting = toy.picture(128, 96, seed=1)
+        objective = Objective.of(transfer.network, toy.picture(96, 128), [painting], settings)
+        losses, gradient = objective.losses_and_gradient(transfer.network, tf.constant(toy.picture(96, 128, seed=2)))
     return float(losses["total"]), gradient.numpy()

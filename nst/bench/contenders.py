@@ -1,4 +1,4 @@
-"""What `bench` measures, each in a process of its own so that its memory is its own: `python -m nst.contenders SPEC`.
+"""What `bench` measures, each in a process of its own to tell its memory: `python -m nst.bench.contenders SPEC`.
 
 A contender writes one line of JSON when it is ready, one for each turn it is given (a line on standard input), and one
 with its peak memory when its input ends.

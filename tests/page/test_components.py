@@ -2,9 +2,9 @@
 
 import numpy as np
 from gradio.data_classes import ImageData
-from painter import torn
 
 from nst.page.components import LiveImage, Upload
+from tests.painter import torn
 
 
 def test_uploads_are_not_opened(tmp_path):

@@ -1,4 +1,4 @@
-"""nst.space: the Spacefile, what is rendered from it, and a Space made on a Hub of the test's own."""
+"""nst.deploy.space: the Spacefile, what is rendered from it, and a Space made on a Hub of the test's own."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""nst.studio: runs that are stopped, steered and gone on with, and the visitors who wait for them."""
+"""nst.page.studio: runs that are stopped, steered and gone on with, and the visitors who wait for them."""
 
 import threading
 from collections.abc import Iterator

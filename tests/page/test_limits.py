@@ -1,4 +1,4 @@
-"""nst.limits: what a visitor may ask for on small machines, large ones and GPUs."""
+"""nst.page.limits: what a visitor may ask for on small machines, large ones and GPUs."""
 
 import math
 

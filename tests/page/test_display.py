@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from serving import HANG
 
 from nst import images
 from nst.page import display
 from nst.page.loss_plot import History
+from tests.serving import HANG
 
-CSS = (Path(__file__).parent.parent / "nst" / "page" / "page.css").read_text()
+CSS = (Path(__file__).parents[2] / "nst" / "page" / "page.css").read_text()
 LIGHT = "--body-text-color: #0e132c; --body-text-color-subdued: #4a5276; --border-color-primary: #d9d6cd"
 DARK = "--body-text-color: #f6f4ee; --body-text-color-subdued: #bdbdc0; --border-color-primary: #323a63"
 

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 import gradio as gr
 import numpy as np
 import pytest
-from painter import Painter, drawing, picture, torn, values
 from PIL import Image
 
 from nst import catalogue, finishing, images, memory, recipe
@@ -23,6 +22,7 @@ from nst.page.results import TOUCHES, View
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import CROWD_SIZE, MORE_STEPS, Studio
 from nst.settings import Settings
+from tests.painter import Painter, drawing, picture, torn, values
 
 VISITOR, OTHER = SimpleNamespace(session_hash="visitor"), SimpleNamespace(session_hash="somebody else")
 SKIP = gr.skip()

@@ -1,4 +1,4 @@
-"""nst.doctor: what it says of machines good and bad, and that what it says of this one is so."""
+"""nst.deploy.doctor: what it says of machines good and bad, and that what it says of this one is so."""
 
 import json
 import re

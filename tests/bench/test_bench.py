@@ -18,12 +18,13 @@ from nst.__main__ import _parser, main
 from nst.bench import contenders, run
 from nst.bench.plain import KerasPlain, keras_model
 from nst.features import Network
+from nst.objective import Objective
 from nst.settings import STYLE_LAYERS, Settings
 from nst.transfer import StyleTransfer
 from nst.weights import Weights
 from tests.toy import picture
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHAPES = {
     "block1_conv1_kernel": (3, 3, 3, 4),
     "block1_conv2_reduce_kernel": (1, 1, 4, 3),
@@ -89,8 +90,8 @@ def our_losses(content: np.ndarray, style: np.ndarray, image: np.ndarray) -> dic
         content_layers=CONTENT, style_layers=STYLE,
     )  # fmt: skip
     transfer = StyleTransfer(Network("toy", weights(), pooling="max"))
-    objective = transfer._objective(content, transfer._style_targets([style], 64, settings), settings)
-    losses, _ = transfer._losses_and_gradient(tf.constant(image), objective)
+    objective = Objective.of(transfer.network, content, [style], settings)
+    losses, _ = objective.losses_and_gradient(transfer.network, tf.constant(image))
     return {name: float(loss) for name, loss in losses.items()}
 
 
@@ -272,7 +273,8 @@ def test_bad_arguments(capsys, arguments, words):
 def test_help_and_the_measuring_process_import_nothing_heavy():
     code = """if True:
         import sys
-        from nst import bench, machine
+        from nst import machine
+        from nst.bench import run
         machine.describe(("tensorflow",)), run.legend([], {}, 4, torch=False)
         print([name for name in ("tensorflow", "keras", "numpy", "torch") if name in sys.modules])
     """

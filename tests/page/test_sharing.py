@@ -1,4 +1,4 @@
-"""nst.sharing: what a stranger's picture may ask the page for, and what a person is told about it."""
+"""nst.page.sharing: what a stranger's picture may ask the page for, and what a person is told about it."""
 
 from dataclasses import replace
 from typing import Any

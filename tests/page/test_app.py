@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painter import Painter, drawing, picture
 from PIL import Image
-from serving import HANG, served
 
 from nst import images, recipe
 from nst.page import studio as studio_module
@@ -18,6 +16,8 @@ from nst.page.sharing import PARAMETERS
 from nst.page.studio import FOLLOWING_STEPS, MORE_STEPS, NOT_LOADED, NOT_WARMED, Studio
 from nst.page.text import CROWD
 from nst.settings import Settings
+from tests.painter import Painter, drawing, picture
+from tests.serving import HANG, served
 
 PICTURE = "(document.querySelector('#picture img'))"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}

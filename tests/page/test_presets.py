@@ -1,4 +1,4 @@
-"""nst.looks: what the named settings promise."""
+"""nst.page.presets: what the named settings promise."""
 
 import pytest
 from PIL import Image

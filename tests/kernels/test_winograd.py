@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst import features, machine
+from nst import machine
 from nst.bench.contenders import random_weights
 from nst.features import Network
 from nst.kernels import winograd
@@ -92,7 +92,7 @@ def test_wide_layers_take_it_where_multiplying_takes_longest(monkeypatch, precis
 def test_vgg19_sees_the_same_by_it(monkeypatch):
     weights, image = random_weights(), tf.constant(toy.picture(40, 52))
     layers = {"block2_conv2", "block4_conv2", "block5_conv1"}
-    monkeypatch.setattr(features, "_multiplying_takes_longest", lambda _precision: True)
+    monkeypatch.setattr(machine, "is_compute_bound", lambda _precision: True)
     ours = Network("vgg19", weights)(image, layers, margin=16)
     monkeypatch.setattr(winograd, "WIDE", 1000)
     theirs = Network("vgg19", weights)(image, layers, margin=16)
