@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nst.settings import Settings
     from nst.transfer import Frame, StyleTransfer
 
+__version__ = "0.2.0"
+
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or TensorFlow takes the whole GPU at once
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # or, on CPUs without AVX512, convolutions take half as long again
 

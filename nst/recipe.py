@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from nst import images
+from nst import __version__, images
 from nst.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Knobs = TypeVar("Knobs")  # a dataclass of settings
 
-VERSION = "0.2.0"  # as in pyproject.toml, which a deployed copy may lack
+VERSION = __version__
 
 
 @dataclass(frozen=True)

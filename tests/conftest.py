@@ -15,7 +15,14 @@ from tests.serving import Stage, served
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_CHROMIUM = "There is no Chromium to open the page with (apt install chromium)."
 WORKER_MEMORY = 3 << 30  # bytes that the tests of a file take, with the processes and the browser they start
-LONG = "test_app", "test_transfer", "test_main", "test_notebooks", "test_bench", "test_docs"  # run before the others
+LONG = (
+    "test_app",
+    "test_transfer",
+    "test_commands",
+    "test_notebooks",
+    "test_bench",
+    "test_docs",
+)  # run first
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # there are more workers than cores
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from nst import catalogue, images
-from nst.__main__ import main
 from nst.catalogue import CatalogueError, Original
+from nst.commands import main
 from nst.page import sharing
 from tests.serving import HANG
 

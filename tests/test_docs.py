@@ -21,8 +21,8 @@ import pytest
 from PIL import Image
 
 from nst import Frame
-from nst.__main__ import _written, main
 from nst.bench import run
+from nst.commands import flags, main
 from nst.deploy import doctor, space
 from nst.page.studio import Studio
 from nst.settings import Settings
@@ -309,7 +309,7 @@ def test_the_table_of_settings_is_theirs():
     rows = table("docs/settings.md", "setting")
     assert [row[0] for row in rows] == [f"`{knob.name}`" for knob in fields(Settings)]
     for row, knob in zip(rows, fields(Settings)):
-        default = _written(getattr(Settings(), knob.name))
+        default = flags.format_value(getattr(Settings(), knob.name))
         assert row[1] == (f"`{default}`" if default else "none")
         low, high, choices = (knob.metadata[key] for key in ("low", "high", "choices"))
         ranged = "" if knob.type is str else f"{low:.10g} to {high:.10g}"

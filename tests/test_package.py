@@ -1,5 +1,6 @@
 """The wheel: built, installed where nothing else of ours is, and painting from there."""
 
+import ast
 import subprocess
 import sys
 import sysconfig
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from nst import __version__
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +44,43 @@ def test_the_command_paints_an_example_far_from_the_checkout(installed, tmp_path
     assert ROOT not in Path(subprocess.run(where, cwd=tmp_path, capture_output=True, text=True).stdout).parents
 
 
+def test_the_wheel_holds_the_page(installed, tmp_path):
+    code = (
+        "from nst.page.layout import build; from nst.page.studio import Studio; print(len(build(Studio()).blocks) > 50)"
+    )
+    done = subprocess.run([installed / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_versions_agree():
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert (ROOT / "CHANGELOG.md").read_text().partition("\n## ")[2].startswith(f"{version} ")
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert (ROOT / "CHANGELOG.md").read_text().partition("\n## ")[2].startswith(f"{__version__} ")
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_requirements_are_those_of_the_package_with_page_and_video():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    assert set(filter(None, lines)) == {*project["dependencies"], *extras["page"], *extras["video"]}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "nst").rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_go_one_way(file):
+    wing = file.relative_to(ROOT / "nst").parts[0]
+    forbidden = {
+        "page": {"commands"},
+        "commands": set(),
+        "bench": {"commands", "page"},
+        "deploy": {"commands"},
+        "kernels": {"*"},
+        "__main__.py": set(),
+    }.get(wing, {"page", "commands", "bench", "deploy"})
+    modules = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "nst":
+            modules |= {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            modules |= {name.name for name in node.names if name.name.startswith("nst.")}
+    if forbidden == {"*"}:
+        assert not {module for module in modules if not module.startswith("nst.kernels.")}
+    assert not {module for module in modules if module.split(".")[1] in forbidden}

@@ -4,7 +4,6 @@ import json
 import re
 import struct
 import time
-import tomllib
 import zlib
 from dataclasses import fields, replace
 from pathlib import Path
@@ -115,11 +114,6 @@ def test_a_recipe_that_is_too_long_costs_no_picture(suffix, tmp_path):
     texts = {"Software": "nst", "Description": longest, "nst": '{"nst": "' + longest[9:]}
     images.save(PIXELS, tmp_path / f"out{suffix}", texts=texts)
     assert images.read_text(tmp_path / f"out{suffix}") == texts["nst"]
-
-
-def test_the_version_is_the_project_s():
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
-    assert project["version"] == recipe.VERSION
 
 
 # --- The same recipe, the same picture --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import scipy.io
 from huggingface_hub import try_to_load_from_cache
 
 from nst import recipe, weights
-from nst.__main__ import main
+from nst.commands import main
 from nst.features import load_network
 from nst.settings import Settings
 from nst.transfer import StyleTransfer

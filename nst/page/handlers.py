@@ -20,8 +20,9 @@ from nst.page.components import data_url
 from nst.page.display import told, trouble
 from nst.page.results import View, kept, offer, show
 from nst.page.sharing import PARAMETERS
-from nst.page.studio import FOLLOWING_STEPS, MORE_STEPS, Run, Studio
+from nst.page.studio import MORE_STEPS, Run, Studio
 from nst.page.text import CROWD, FAULT, GONE, INVITATION, LOOKING
+from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 
 FILM_BYTES = 8_000_000
@@ -110,7 +111,7 @@ class Handlers:
         run.save(path)
         sentence = " ".join(filter(None, (display.ending(run.frame, run.shape), run.note)))
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
-        view = show(path, (kept(path), run.content or "", run.style or ""), run.shape)
+        view = show(path, (kept(path), str(run.content), run.style), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
 
     def film(self, request: gr.Request) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from nst import images
 from nst.deploy import doctor
 from nst.page.layout import pictures_css
-from nst.page.studio import CROWD_SIZE, Studio
+from nst.page.studio import QUEUE_SIZE, Studio
 from nst.page.theme import theme
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def _health(studio: Studio) -> list[Route]:
 def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
     """Put the page on the network, fit for strangers: bounded uploads and queue, nothing recorded, no stack traces."""
     beside = Path(__file__).parent
-    page.queue(max_size=2 * CROWD_SIZE).launch(
+    page.queue(max_size=2 * QUEUE_SIZE).launch(
         theme=theme(),
         css=pictures_css(),
         css_paths=beside / "page.css",

@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 
 from nst import machine
-from nst.__main__ import _parser, main
 from nst.bench import contenders, run
 from nst.bench.plain import KerasPlain, keras_model
+from nst.commands import _parser, main
 from nst.features import Network
 from nst.objective import Objective
 from nst.settings import STYLE_LAYERS, Settings

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from nst import machine, memory, weights
-from nst.__main__ import main
+from nst.commands import main
 from nst.deploy import doctor
 from nst.page import limits, studio
 from nst.page.studio import Studio

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nst.__main__ import main
+from nst.commands import main
 from nst.deploy import space
 from nst.deploy.space import ROOT, SpaceError
 from tests.serving import free_port, wait_until_ok

@@ -13,8 +13,9 @@ from nst import images, recipe
 from nst.page import studio as studio_module
 from nst.page.handlers import FILM_BYTES
 from nst.page.sharing import PARAMETERS
-from nst.page.studio import FOLLOWING_STEPS, MORE_STEPS, NOT_LOADED, NOT_WARMED, Studio
+from nst.page.studio import MORE_STEPS, NOT_LOADED, NOT_WARM, Studio
 from nst.page.text import CROWD
+from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 from tests.painter import Painter, drawing, picture
 from tests.serving import HANG, served
@@ -275,7 +276,7 @@ def test_pictures_on_the_way_ask_the_line_for_nothing(visit):
 
 
 def test_when_too_many_wait_one_sentence_says_so(visit, monkeypatch):
-    monkeypatch.setattr(studio_module, "CROWD_SIZE", 1)
+    monkeypatch.setattr(studio_module, "QUEUE_SIZE", 1)
     studio = Studio(lambda _: Painter(steps=1000))
     first, second, third = (visit(studio) for _ in range(3))
     first.click("#pair-starry-night")
@@ -621,7 +622,7 @@ def test_a_page_that_could_not_be_warmed_says_so_in_a_sentence_and_paints(addres
     url = address(studio)
     studio.warm()
     answer = httpx.get(f"{url}/readyz", timeout=HANG)
-    assert (answer.status_code, answer.json()) == (503, {"ready": False, "reason": NOT_WARMED})
+    assert (answer.status_code, answer.json()) == (503, {"ready": False, "reason": NOT_WARM})
     assert httpx.get(f"{url}/healthz", timeout=HANG).status_code == 200
     client = client_module.Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": HANG})
     try:

@@ -20,7 +20,7 @@ from nst.page.handlers import Handlers
 from nst.page.inputs import Setup
 from nst.page.results import TOUCHES, View
 from nst.page.sharing import PARAMETERS
-from nst.page.studio import CROWD_SIZE, MORE_STEPS, Studio
+from nst.page.studio import MORE_STEPS, QUEUE_SIZE, Studio
 from nst.settings import Settings
 from tests.painter import Painter, drawing, picture, torn, values
 
@@ -241,7 +241,7 @@ def test_whoever_waits_is_told_how_many_come_before(photo, painting):
 
 def test_a_crowd_is_told_so_and_does_not_wait():
     page = desk(Painter())
-    for number in range(CROWD_SIZE):
+    for number in range(QUEUE_SIZE):
         page.join(SimpleNamespace(session_hash=str(number)))
     with pytest.raises(gr.Error, match="Too many visitors"):
         page.join(VISITOR)

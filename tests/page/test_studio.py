@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nst import images, machine, memory, recipe, weights
+from nst import images, machine, memory, painting, recipe, weights
 from nst.canvas import Canvas
 from nst.features import Network
 from nst.page import limits, studio
@@ -43,7 +43,7 @@ def paint(engine, monkeypatch):
     """paint(run, at_least) gives frames, one at every step."""
     monkeypatch.setattr(Progress, "until_frame", 1)
     monkeypatch.setattr(Progress, "frame_is_due", True)
-    monkeypatch.setattr(studio, "FOLLOWING_STEPS", FOLLOWING)
+    monkeypatch.setattr(painting, "FOLLOWING_STEPS", FOLLOWING)
     return lambda run, at_least=0: run.frames(lambda _: engine, at_least)
 
 
@@ -451,7 +451,7 @@ def test_warming_that_fails_is_logged_and_harms_nobody(caplog, pictures, fails):
     broken, engine.fails = True, fails == "painting"
     shared = Studio(load)
     shared.warm()
-    assert shared.unready == studio.NOT_WARMED
+    assert shared.unready == studio.NOT_WARM
     (record,) = caplog.records
     assert record.levelname == "ERROR" and record.exc_info is not None
     broken = engine.fails = False

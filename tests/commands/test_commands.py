@@ -16,12 +16,13 @@ import pytest
 from PIL import Image
 
 from nst import images, recipe, timelapse
-from nst.__main__ import _command, _flag, _parser, _settings, _written
+from nst.commands import _parser, flags
+from nst.commands.recipe import _command
 from nst.settings import Settings
 from nst.timelapse import FILM_FRAMES, FILM_SIDE, Film
 from tests.serving import HANG
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TINY = ["--size", "64", "--min-scale", "32", "--steps", "4"]
 
 ENGINE = textwrap.dedent("""
@@ -51,7 +52,10 @@ ENGINE = textwrap.dedent("""
         def __init__(self, network):
             pass
 
-        def stylize(self, content, styles, settings):
+        def expected_seconds(self, *_):
+            return 0.0
+
+        def stylize(self, content, styles, settings, **_):
             if behavior == "slow start":
                 print("starting", flush=True)
                 time.sleep(600)
@@ -144,9 +148,9 @@ def test_help_names_every_setting_with_its_default_and_range(run):
     assert (code, err) == (0, "")
     flat = re.sub(r"\s+", "", out)
     for knob in fields(Settings):
-        assert f"  {_flag(knob)} " in out
+        assert f"  {flags.flag(knob)} " in out
         assert re.sub(r"\s+", "", knob.metadata["help"]) in flat
-        if default := _written(getattr(Settings(), knob.name)):
+        if default := flags.format_value(getattr(Settings(), knob.name)):
             assert f"default:{default}" in flat
         for choice in knob.metadata["choices"]:
             assert choice in flat
@@ -156,8 +160,8 @@ def test_help_names_every_setting_with_its_default_and_range(run):
 @pytest.mark.parametrize("knob", fields(Settings), ids=lambda knob: knob.name)
 def test_every_flag_reads_what_help_writes(knob):
     default = getattr(Settings(), knob.name)
-    options = _parser().parse_args(["paint", "a", "b", "-o", "c", _flag(knob), _written(default)])
-    assert _settings(options) == Settings()
+    options = _parser().parse_args(["paint", "a", "b", "-o", "c", flags.flag(knob), flags.format_value(default)])
+    assert flags.settings(options) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ def test_every_flag_reads_what_help_writes(knob):
 )
 def test_values_of_every_kind(flag, text, name, value):
     options = _parser().parse_args(["paint", "a", "b", "-o", "c", flag, text])
-    assert getattr(_settings(options), name) == value
+    assert getattr(flags.settings(options), name) == value
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,181 @@
+"""`paint`: repaint one photo."""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from nst.commands import flags
+from nst.commands.output import FAILED, STOPPED, Stop, quiet_tensorflow, tell, write
+from nst.machine import peak_memory
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nst.painting import Painting
+    from nst.settings import Settings
+    from nst.transfer import Frame, StyleTransfer
+
+_interrupted = threading.Event()
+
+
+def add_to(commands: Any) -> None:
+    usage = "%(prog)s CONTENT STYLE [STYLE ...] -o OUT [--timelapse FILM] [--json] [--SETTING VALUE ...]"
+    words = "Repaint a photo in the style of a painting."
+    parser = commands.add_parser("paint", help="repaint a photo", description=words, usage=usage)
+    parser.allow_abbrev = False
+    parser.set_defaults(command=run)
+    parser.add_argument("content", metavar="CONTENT", help="the photo: a file, or the name of an example")
+    parser.add_argument("styles", metavar="STYLE", nargs="+", help="one or more paintings: files, or names of examples")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the picture to write")
+    parser.add_argument("--timelapse", metavar="FILM", help="also write a film of it: .mp4, .webp or .gif")
+    parser.add_argument("--json", action="store_true", help="report each intermediate picture as a line of JSON")
+    flags.add_settings(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Repaint one photo.  What can be wrong is found out before the long run; files are written only after it."""
+    _on_signals(_interrupt)
+    settings = flags.settings(options)
+    content, *styles = named = [_find(name) for name in (options.content, *options.styles)]
+    _check_outputs(options, [path for path, _ in named])
+
+    from nst.painting import Painting
+    from nst.timelapse import Film
+
+    film = Film() if options.timelapse else None
+    painting = Painting(content[0], [path for path, _ in styles], settings, film)
+    code, trouble = 0, ""
+    try:
+        with _reporter(options, painting) as report:
+            for frame in painting.frames(_load):
+                report(frame)
+                if _interrupted.is_set():
+                    raise Stop
+    except Stop:
+        code = STOPPED
+    except (FloatingPointError, MemoryError) as error:
+        files = filter(None, (options.output, options.timelapse))
+        if painting.frame is None or any(Path(file).exists() for file in files):  # a failed run replaces nothing
+            raise
+        code, trouble = FAILED, str(error)
+    _on_signals(signal.SIG_IGN)
+    if painting.frame is None:
+        raise Stop
+
+    picture = painting.save(options.output)
+    notes = [note for note in (trouble, painting.frame.note, *(note for _, note in named)) if note]
+    if film:
+        if picture is not painting.frame.image:
+            film.append(picture)
+        try:
+            _on_signals(_interrupt)
+            film.write(options.timelapse)
+        except Stop:
+            code = STOPPED
+            notes.append(f"{options.timelapse} was not written.")
+        _on_signals(signal.SIG_IGN)
+    _summarize(options, painting, picture, code, notes)
+    return code
+
+
+def _load(settings: "Settings") -> "StyleTransfer":
+    with quiet_tensorflow():
+        from nst.features import load_network
+        from nst.transfer import StyleTransfer
+    return StyleTransfer(load_network(settings))
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    _interrupted.set()  # an exception raised inside a destructor or a callback is lost
+    raise Stop
+
+
+def _on_signals(handler: Any) -> None:
+    _interrupted.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _find(name: str) -> tuple[Path, str]:
+    """The file that an argument names, and for an example one sentence about it; a file wins over an example."""
+    path = Path(name)
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path, ""
+    from nst import catalogue
+
+    return catalogue.picture(name)
+
+
+def _check_outputs(options: argparse.Namespace, inputs: list[Path]) -> None:
+    from nst import images, timelapse
+
+    images.check_writable(options.output)
+    if options.timelapse:
+        timelapse.check_writable(options.timelapse)
+    outputs = [Path(path).resolve() for path in (options.output, options.timelapse) if path]
+    if len(set(outputs)) < len(outputs):
+        raise ValueError(f"The picture and its film cannot both be written to {options.output}; name two files.")
+    for output in outputs:
+        if output in [path.resolve() for path in inputs]:
+            raise ValueError(f"{output.name} is one of the pictures to paint from; write to another file.")
+
+
+@contextlib.contextmanager
+def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Callable[["Frame"], None]]:
+    """Yields a function that reports a frame: in JSON if asked to, and with a progress bar on a terminal."""
+    from tqdm import tqdm
+
+    layout = "{desc} {percentage:3.0f} % |{bar}| {n}/{total}{postfix}"
+    watched = sys.stderr.isatty()
+    with tqdm(total=1, bar_format=layout, dynamic_ncols=True, disable=not watched) as bar:
+
+        def report(frame: "Frame") -> None:
+            if frame.step == 0 and painting.note:
+                tell(painting.note)  # a lowered size: now, not after the long run
+            if options.json:
+                facts = {"step": frame.step, "steps": frame.steps, "size": frame.image.shape[:2]}
+                write(json.dumps({**facts, "seconds": round(frame.elapsed, 3), "losses": frame.losses}))
+            if watched and painting.network:
+                bar.set_description_str(painting.network.name, refresh=False)
+                rate, left = frame.step / max(frame.elapsed, 1e-3), tqdm.format_interval(frame.remaining)
+                bar.total = frame.steps
+                bar.set_postfix_str(f"loss {frame.losses['total']:.4g}, {rate:.1f} steps/s, {left} left", refresh=False)
+                bar.update(frame.step - bar.n)
+                bar.refresh()
+
+        yield report
+
+
+def _summarize(
+    options: argparse.Namespace, painting: "Painting", picture: "np.ndarray", code: int, notes: list[str]
+) -> None:
+    """One line of JSON or of text on standard output; notes on standard error."""
+    frame, network = painting.frame, painting.network
+    assert frame is not None and network is not None  # there is a picture
+    height, width = picture.shape[:2]
+    if code:
+        done = f"Stopped at step {frame.step} of {frame.steps}"
+        notes = [f"{done}; what was painted so far is in {options.output}, {width} x {height} pixels.", *notes]
+    for note in notes:
+        tell(note)
+    if options.json:
+        lowered = [painting.note] if painting.note and painting.note not in notes else []
+        summary = {
+            "output": options.output,
+            "network": network.name,
+            "precision": network.precision,
+            "seconds": round(frame.elapsed, 3),
+            "steps_per_second": round(frame.step / frame.elapsed, 3) if frame.elapsed > 0 else None,
+            "peak_memory_bytes": peak_memory(),
+            "notes": [*lowered, *notes],
+        }
+        write(json.dumps(summary))
+    elif not code:
+        painted = f"{width} x {height} pixels, {frame.steps} steps in {frame.elapsed:.1f} s"
+        write(f"{options.output}: {painted} by {network.name} in {network.precision}. {network.reason}")

@@ -1,0 +1,169 @@
+"""One picture, from files and settings to a finished file with its recipe: what page, command line and scripts use.
+
+    painting = Painting("photo.jpg", ["painting.jpg"], Settings(size=512))
+    for frame in painting.frames(load_engine):
+        ...
+    painting.save("out.png")
+
+TensorFlow is imported by `load_engine` only.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nst import catalogue, images, memory, recipe
+from nst.settings import Settings
+from nst.timelapse import Film
+
+if TYPE_CHECKING:
+    from nst.features import Network
+    from nst.transfer import Frame, StyleTransfer
+
+FOLLOWING_STEPS = 60  # steps left, at least, after the strength has changed
+Path = str | os.PathLike
+
+
+class Painting:
+    """A picture being made: its inputs, its latest frame, and what it takes to resume.
+
+    `steer` and `stop` may be called from any thread, everything else from the one that paints.
+
+    Attributes:
+        settings: those of the latest frame.
+        shape: (height, width) of the finished picture.
+        note: one sentence on why that is smaller than asked for, or "".
+        frame: the latest frame, None before the first.
+        network: what paints, None before the first frame.
+        film: collects the frames of a time-lapse, unless it is None.
+        stop: when set, the run ends at the next frame.
+    """
+
+    def __init__(
+        self,
+        content: Path,
+        styles: Sequence[Path],
+        settings: Settings,
+        film: Film | None = None,
+        resumable: bool = False,
+    ):
+        """Files are not opened yet; `resumable` keeps a checkpoint of the latest frame, at 48 bytes a pixel."""
+        self.content, self.styles, self.settings, self.film = content, tuple(styles), settings, film
+        self.shape, self.note = (0, 0), ""
+        self.frame: Frame | None = None
+        self.network: Network | None = None
+        self.stop = threading.Event()
+        self._resumable = resumable
+        self._size = settings.size  # to which the photo is reduced when it is read
+        self._strength = settings.strength  # asked for by `steer`
+        self._steered = False
+        self._used: list[recipe.Ingredient] = []
+
+    def check(self, settings: Settings) -> None:
+        """Raise a ValueError for settings that are not painted here; a subclass knows limits."""
+
+    def check_time(self, seconds: float) -> None:
+        """Raise a ValueError for a run that would take too long here; likewise."""
+
+    def steer(self, strength: float) -> bool:
+        """Change the strength from the next frame on; returns whether it differs from the current one.
+
+        Raises:
+            ValueError: the strength is out of range.
+        """
+        settings = self.settings
+        self._strength = replace(settings, strength=strength).strength
+        return self._strength != settings.strength
+
+    def frames(self, load: "Callable[[Settings], StyleTransfer]", at_least: int = 0) -> "Generator[Frame, None, None]":
+        """Start, or resume after a stop; the last frame has the asked size unless it is stopped again.
+
+        A size that does not fit into memory is lowered, with a `note`.
+
+        Args:
+            load: returns the engine for the settings.
+            at_least: steps to do, at least; the last scale gets the missing ones.
+
+        Raises:
+            ValueError: a picture or a setting is not usable; one sentence for a person.
+            FloatingPointError: the loss is no longer a number; `frame` is good.
+            MemoryError: no size fits, or the memory ran out; `frame` is good if there is one.
+        """
+        self.stop.clear()
+        self.check(self.settings)
+        photo, *paintings = self._read()
+        engine = load(self.settings)
+        self.network = engine.network
+        if self.frame is None:
+            shapes = photo.shape[1:3], [painting.shape[1:3] for painting in paintings]
+            self.settings, self.note = memory.fitted(engine.network, *shapes, self.settings)
+            self.check_time(engine.expected_seconds(*photo.shape[1:3], self.settings))
+            if self.note:
+                self._size = self.settings.size
+                photo, *paintings = self._read()
+        self.shape = images.fit(*photo.shape[1:3], self.settings.size)
+        self._used = [_ingredient(*pair) for pair in zip((self.content, *self.styles), (photo, *paintings))]
+        while True:
+            resumed = self._resume(replace(self.settings, strength=self._strength), at_least)
+            with contextlib.closing(engine.stylize(photo, paintings, self.settings, **resumed)) as frames:
+                for frame in frames:
+                    self._take(frame)
+                    yield frame
+                    if self.stop.is_set():
+                        return
+                    if self._strength != self.settings.strength:
+                        break
+                else:
+                    return
+            at_least = 0
+
+    def save(self, path: Path) -> np.ndarray:
+        """Write the current picture at the asked size, with its recipe; returns it, uint8 (H, W, 3).
+
+        Raises:
+            ImageError: it cannot be written.
+        """
+        assert self.frame is not None and self.network is not None  # callers save only what has a frame
+        pixels = images.rescale(self.frame.image, *self.shape)
+        made = recipe.describe(self.settings, self.network, self._used, self.frame, pixels, steered=self._steered)
+        images.save(pixels, path, texts=made.texts)
+        return pixels
+
+    def _take(self, frame: "Frame") -> None:
+        self.frame = frame
+        if frame.note:
+            self.note, self.shape = frame.note, frame.image.shape[:2]
+            self.settings = replace(self.settings, size=frame.scale)
+        if self.film is not None:
+            self.film.append(frame.image)
+
+    def _read(self) -> list[np.ndarray]:
+        """The photo and the paintings, no larger than needed: float32 (1, H, W, 3)."""
+        style_side = round(self._size * self.settings.style_scale)
+        return [images.load(self.content, self._size), *(images.load(style, style_side) for style in self.styles)]
+
+    def _resume(self, settings: Settings, at_least: int) -> dict[str, Any]:
+        """What `stylize` needs to go on with these settings, which become the current ones."""
+        more_steps, steered, resume = 0, False, None
+        if self.frame:
+            steered, resume = settings != self.settings, self.frame.checkpoint
+            wanted = max(at_least, FOLLOWING_STEPS if steered else 0)
+            more_steps = max(0, wanted - (self.frame.steps - self.frame.step))
+            if steered and resume:  # the optimizer's memory is of another loss, and would cost steps
+                resume = resume.forgetful()
+        # Steps beyond those of the settings are recorded in them, so that the recipe stays true.
+        *before, last = (steps for _, steps in settings.scales())
+        recorded = replace(settings, steps=(*before, last + more_steps)) if more_steps else settings
+        self.check(recorded)
+        self.settings, self._steered = recorded, self._steered or steered
+        return {"resume": resume, "more_steps": more_steps, "checkpoints": self._resumable}
+
+
+def _ingredient(path: Path, picture: np.ndarray) -> recipe.Ingredient:
+    example = catalogue.recognize(path)
+    return recipe.ingredient(example or path, picture, example=example is not None)
