@@ -1,4 +1,4 @@
-"""The desk: what visitors ask the studio for, and what they are shown of it."""
+"""Event handlers that need the studio: painting, the queue, stopping, steering, the time-lapse."""
 
 import contextlib
 import html
@@ -26,19 +26,19 @@ from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 
 FILM_BYTES = 8_000_000
-USUAL = 384, 512  # height and width of the picture for which the time is told
+USUAL = 384, 512  # height, width of the picture whose expected time is shown
 
 log = logging.getLogger(__name__)
 
 
 class Handlers:
-    """The handlers that need the studio.  A visitor is known by the session of the browser's tab."""
+    """A visitor is identified by the session hash of the browser's tab."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
 
     def describe(self, network: str) -> str:
-        """HTML: which network paints, why, and how long it takes, as far as that is known."""
+        """HTML: which network paints, why, and, once known, how long it takes."""
         settings = Settings(network=network)
         try:
             reason = self.studio.reason(settings)
@@ -49,7 +49,7 @@ class Handlers:
         return html.escape(reason + time_needed)
 
     def paint(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Iterator[View]:
-        """Pictures on the way as JPEG, last a PNG of the asked size."""
+        """Intermediate pictures as JPEG, last a PNG of the asked size."""
         try:
             run = Run(content, style, Settings(**dict(zip(PARAMETERS, values))))
         except ValueError as error:
@@ -59,11 +59,11 @@ class Handlers:
         yield from self._views(_visitor(request), run)
 
     def go_on(self, request: gr.Request) -> Iterator[View]:
-        """More steps for the visitor's picture."""
+        """Continue the visitor's picture."""
         yield from self._again(_visitor(request), MORE_STEPS)
 
     def follow(self, request: gr.Request) -> Iterator[View]:
-        """A few steps for the visitor's picture to follow a slider."""
+        """Continue the visitor's picture for a few steps after a change of strength."""
         yield from self._again(_visitor(request), FOLLOWING_STEPS)
 
     def _again(self, visitor: str, steps: int) -> Iterator[View]:
@@ -84,8 +84,8 @@ class Handlers:
             with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
                 for frame in frames:
                     if run.stop.is_set() or frame.step == frame.steps:
-                        continue  # this one will be the PNG
-                    news = gr.skip()  # read aloud by screen readers, so not more often than a few times a run
+                        continue  # it follows as a PNG
+                    news = gr.skip()  # screen readers read it aloud: only a few times a run
                     if frame.scale != scale or run.settings != settings:
                         scale, settings, news = frame.scale, run.settings, display.progress(frame)
                     yield View(frame.image, news, display.numbers(frame, run.history))
@@ -95,7 +95,7 @@ class Handlers:
             log.exception("Painting failed")
             problem = FAULT
         last = View(**_buttons("idle"))
-        with tempfile.TemporaryDirectory() as folder:  # emptied when Gradio, having taken a copy, comes back
+        with tempfile.TemporaryDirectory() as folder:  # Gradio copies the file before it resumes us
             if run.frame is not None:
                 try:
                     last = self._finished(run, Path(folder))
@@ -126,33 +126,33 @@ class Handlers:
             height, width = run.shape
             return display.film(stills, width, height), offer(Path(kept(path)))
 
-    # The following are answered at once, outside the queue.
+    # The handlers below run outside Gradio's queue.
 
     def join(self, request: gr.Request) -> tuple[Any, ...]:
-        """Stand in line; what `wait` gives.  The page says why if that fails."""
+        """Join the queue; returns what `wait` does.  On failure the page says why."""
         if not self.studio.join(_visitor(request)):
             raise gr.Error(CROWD, visible=False, print_exception=False)
         return self.wait(request)
 
     def wait(self, request: gr.Request) -> tuple[Any, ...]:
-        """How long it may take till the visitor's turn comes, the buttons meanwhile, and whether to ask again."""
+        """The expected wait, the buttons meanwhile, and whether to poll again."""
         place = self.studio.place(_visitor(request))
         if place is None:
             return gr.skip(), gr.skip(), gr.update(visible=False), gr.update(active=False)
         return told(display.waiting(*place)), gr.update(visible=False), gr.update(visible=True), gr.update(active=True)
 
     def leave(self, request: gr.Request) -> tuple[Any, ...]:
-        """Stand in line no longer; Gradio's queue is left by the event's `cancels`."""
+        """Leave our queue; the event's `cancels` leaves Gradio's."""
         self.studio.leave(_visitor(request))
         return INVITATION, gr.update(visible=True), gr.update(visible=False), gr.update(active=False)
 
     def stop(self, request: gr.Request) -> None:
-        """Let this visitor's painter end after the step it is at, with a finished picture."""
+        """End this visitor's run at the next frame, with a finished picture."""
         if run := self.studio.run(_visitor(request)):
             run.stop.set()
 
     def steer(self, request: gr.Request, content: str | None, style: str | None, strength: Any) -> Any:
-        """Let the visitor's picture follow the slider; a new value when it needs another turn for that."""
+        """Change the strength of the visitor's picture; a new value starts another run where it had ended."""
         visitor = _visitor(request)
         run = self.studio.run(visitor)
         if run is None or run.frame is None or (content, style) != (run.content, run.style):
@@ -160,7 +160,7 @@ class Handlers:
         try:
             changed = run.steer(strength)
         except ValueError:
-            return gr.skip()  # a number half typed; Paint says what is wrong with it
+            return gr.skip()  # a half-typed number; Paint will say what is wrong
         return time.time() if changed and not self.studio.is_busy_for(visitor) else gr.skip()
 
     def gone(self, request: gr.Request) -> None:
@@ -173,26 +173,26 @@ def _visitor(request: gr.Request) -> str:
 
 
 def _manual() -> str:
-    """What programs are told about `Handlers.paint`, in the form that Gradio hands on to them."""
+    """The docstring of `paint`, from which Gradio makes its API and MCP descriptions."""
     knobs = {knob.name: knob for knob in fields(Settings)}
     lines = [f"    {name}: {knobs[name].metadata['help']}" for name in PARAMETERS]
     return "\n".join(
         [
-            "Repaint a photo in the manner of a painting (neural style transfer), streaming pictures on the way.",
+            "Repaint a photo in the style of a painting (neural style transfer), streaming intermediate pictures.",
             "",
             "Args:",
             "    content: the photo to repaint",
-            "    style: the painting whose manner it is repainted in",
+            "    style: the painting whose style it gets",
             *lines,
             "",
             "Returns:",
-            "    the picture, JPEG on the way and at last a PNG; a sentence on the run; its numbers as HTML",
+            "    the picture, first as JPEG and at last as PNG; a sentence on the run; its numbers as HTML",
         ]
     )
 
 
 def _parameters() -> list[inspect.Parameter]:
-    """What programs call the values that go into `Handlers.paint`."""
+    """The signature of `paint`: API argument names are those of the settings."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     settings = [inspect.Parameter(name, kind, default=getattr(Settings(), name)) for name in PARAMETERS]
     return [inspect.Parameter(name, kind) for name in ("self", "request", "content", "style")] + settings
