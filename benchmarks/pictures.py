@@ -40,11 +40,15 @@ PAIRS = (  # photo, painting (examples by name, or files in the folders of pictu
     ("tubingen.jpg", "starry_night_google.jpg", "tubingen_starry_pytorch-lbfgs.jpg"),
     ("lion.jpg", "vg_la_cafe.jpg", "lion_cafe_pytorch-lbfgs.jpg"),
     ("taj_mahal.jpg", "wave_crop.jpg", ""),
-    ("z_bsds_189080.jpg", "vg_wheat_field.jpg", ""),  # portraits
+    ("z_bsds_189080.jpg", "vg_wheat_field.jpg", ""),  # two portraits
     ("z_bsds_198004.jpg", "gauguin_why_are_you_angry.jpg", ""),
     ("lion", "starry-night", ""),
     ("tower", "woodcut-wave", ""),
     ("cheetah", "pointillist-shore", ""),
+    ("z_bsds_302003.jpg", "seated-nude.jpg", ""),  # a third portrait
+    ("z_bsds_135069.jpg", "vg_wheat_field.jpg", ""),  # a flat sky
+    ("drawn:logo", "woodcut-wave", ""),
+    ("drawn:lines", "starry-night", ""),
 )
 SIDES = 128, 256, 512  # pixels, at which the judge looks
 HEIGHT = 360  # pixels of a row of the sheet
@@ -136,8 +140,33 @@ def _weights(path: Path) -> weights.Weights:
     return weights.read(path)
 
 
-def located(name: str, folders: list[Path]) -> Path | None:
-    """The file of an example, or of a picture in one of the folders; None where it is not on this machine."""
+def drawn(name: str) -> Image.Image:
+    """A logo with text, or a drawing of lines."""
+    image = Image.new("RGB", (768, 512), "white")
+    pen = ImageDraw.Draw(image)
+    if name == "logo":
+        pen.ellipse((60, 116, 340, 396), fill="#d02030")
+        pen.polygon([(150, 186), (150, 326), (280, 256)], fill="white")
+        pen.text((380, 190), "STUDIO", "black", ImageFont.load_default(96))
+        pen.text((384, 300), "since 2015", "#606060", ImageFont.load_default(48))
+        return image
+    for offset in range(0, 768, 96):  # a street of gabled houses
+        top = 180 + offset % 160
+        outline = [(offset, 470), (offset, top), (offset + 48, top - 70), (offset + 96, top), (offset + 96, 470)]
+        pen.line(outline, "black", 4)
+        for window in range(top + 30, 420, 60):
+            pen.rectangle((offset + 20, window, offset + 44, window + 32), outline="black", width=3)
+            pen.rectangle((offset + 56, window, offset + 80, window + 32), outline="black", width=3)
+    pen.line([(0, 470), (768, 470)], "black", 4)
+    return image
+
+
+def located(name: str, folders: list[Path], out: Path) -> Path | None:
+    """The file of an example, of a picture in one of the folders, or of a drawing; None if it is not at hand."""
+    if name.startswith("drawn:"):
+        file = out / f"{name.removeprefix('drawn:')}.png"
+        drawn(file.stem).save(file)
+        return file
     if "." not in name:
         return next((example.path for example in catalogue.examples() if example.name == name), None)
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
@@ -261,11 +290,12 @@ def main(argv: list[str] | None = None) -> None:
     heading = f"{describe(('tensorflow', 'keras'))}\n\n{options.size} px, judged by {judge.name}: {told}\n"
     rows, strips, likeness = {}, [], []
     for number, (content, style, published) in enumerate(PAIRS):
-        files = located(content, options.pictures), located(style, options.pictures)
+        files = [located(name, options.pictures, options.out) for name in (content, style)]
         if None in files or (options.pairs and number not in options.pairs):
             continue
         photo, painting = images.load(files[0]), images.load(files[1], settings.size)
-        pair, name = f"{Path(content).stem} × {Path(style).stem}", f"{Path(content).stem}_{Path(style).stem}"
+        stems = [Path(name.removeprefix("drawn:")).stem for name in (content, style)]
+        pair, name = " × ".join(stems), "_".join(stems)
         judges = {side: Judge(judge, photo, painting, side) for side in sides}
         rows[pair] = {
             each.name: judged(judges, *paint(each, photo, painting, options.out / name), painting)
