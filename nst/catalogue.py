@@ -284,7 +284,7 @@ def _download(original: Original, path: Path) -> None:
         raise CatalogueError("what came is not this painting; perhaps your network wants you to log in first")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with images.replacing(path) as temporary:
+        with images.atomic_write(path) as temporary:
             temporary.write_bytes(data)
     except (OSError, images.ImageError) as error:
         raise CatalogueError(f"it cannot be kept in {path.parent}, where NST_CACHE may name another folder") from error

@@ -121,7 +121,7 @@ def write(
     if seconds <= 0:
         raise ValueError(f"seconds: {seconds} is not above 0")
     check_writable(path)
-    with images.replacing(path) as temporary:
+    with images.atomic_write(path) as temporary:
         while True:
             _write(frames, temporary, round(min(30, max(4, len(frames) / seconds))), max_bytes)
             excess = temporary.stat().st_size / max_bytes if max_bytes else 0
