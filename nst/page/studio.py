@@ -304,7 +304,7 @@ class Studio:
 
 def _download() -> None:
     """VGG-19's weights, if they are not here yet."""
-    if not weights.at_hand():
+    if not weights.find_vgg19():
         with contextlib.suppress(weights.WeightsError):  # the compact network paints then, and says why
             weights.imagenet(download=True)
 
