@@ -1,9 +1,9 @@
-"""The catalogue: photos and paintings to try, described in examples/catalogue.json.
+"""The catalogue: example photos and paintings, listed in examples/catalogue.json.
 
-Photos are read from the installed package that holds them, never copied.  Our own painting of The Starry Night makes
-way for the real one where that can be had: it is fetched once, when somebody asks for the picture and never before, and
-kept in the cache ($NST_CACHE, else nst in $XDG_CACHE_HOME or ~/.cache).  Paintings of which we have no version of our
-own are in the catalogue once `fetch` has put them into the cache.  NST_OFFLINE=1 forbids the fetching.
+Photos are read from the installed package that contains them.  Our own version of The Starry Night is replaced by the
+real painting where possible: the first request downloads it into the cache ($NST_CACHE, else nst in $XDG_CACHE_HOME or
+~/.cache).  Paintings without a version of our own are listed once `fetch` has downloaded them.  NST_OFFLINE=1 forbids
+all downloads.
 """
 
 import contextlib
@@ -22,20 +22,20 @@ from nst import machine
 
 _INSTALLED, _CHECKOUT = Path(__file__).with_name("examples"), Path(__file__).parent.parent / "examples"
 FOLDER = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
-PATIENCE = 1.0  # seconds that somebody who asks for a picture waits for the internet
-TIMEOUT = 10.0  # seconds without an answer after which the download itself gives up
-MAX_SECONDS = 120.0  # of a download that trickles
+MAX_WAIT = 1.0  # seconds that `picture` waits for a download, which goes on in the background
+TIMEOUT = 10.0  # seconds without data, after which a download fails
+MAX_SECONDS = 120.0  # for a whole download
 MAX_BYTES = 10_000_000
-TOLERANCE = 0.05  # of the proportions: scans are cropped differently, another picture has others
+TOLERANCE = 0.05  # relative, of the aspect ratio: scans of one painting are cropped differently
 
 
 class CatalogueError(ValueError):
-    """The catalogue has no such picture; the message is one sentence for a person, with the names it has."""
+    """An example is unknown or cannot be read; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Original:
-    """The real painting behind a picture of our own making, and where it can be had."""
+    """A real painting, and where to download it."""
 
     title: str
     artist: str
@@ -43,12 +43,12 @@ class Original:
     license: str
     source: str  # the page that describes it
     url: str
-    proportions: float  # width / height
+    aspect_ratio: float  # width / height
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture to try, and whose it is."""
+    """An example image with its credits."""
 
     name: str
     title: str
@@ -57,12 +57,12 @@ class Example:
     license: str
     source: str
     path: Path
-    original: Original | None = None
+    original: Original | None = None  # only if the image is our own version of it
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two names of the catalogue that go well together."""
+    """A content and a style example that go well together."""
 
     name: str
     title: str
@@ -71,44 +71,44 @@ class Pair:
 
     @property
     def thumbnail(self) -> Path | None:
-        """What comes of it, painted with the defaults: a JPEG of at most 360 pixels a side; None if there is none."""
+        """The pair painted at default settings: a JPEG of at most 360 pixels a side; None if there is none."""
         path = FOLDER / "painted" / f"{self.name}.jpg"
         return path if path.is_file() else None
 
     @property
     def credit(self) -> str:
-        """Whose manner it is, in a few words of plain text: "after Vincent van Gogh · MIT"."""
-        style = _described(_entry(self.style))
+        """Artist and license of the painting as plain text: "after Vincent van Gogh · MIT"."""
+        style = _credits(_find_entry(self.style))
         return f"{style['artist']} · {style['license'].partition(',')[0]}"
 
 
 def examples() -> tuple[Example, ...]:
-    """All pictures that are on this machine; needs no network."""
-    return tuple(_example(entry, path) for entry in _CATALOGUE["examples"] if (path := _path(entry)))
+    """All examples on this machine; needs no network."""
+    return tuple(_example(entry, path) for entry in _CATALOGUE["examples"] if (path := _local_path(entry)))
 
 
 def find(name: str) -> Example:
     """The example of that name; needs no network.
 
     Raises:
-        CatalogueError: there is none, it has not been fetched, or the package that holds it is not installed.
+        CatalogueError: it does not exist, has not been downloaded, or belongs to a package that is not installed.
     """
-    entry = _entry(name)
-    path = _path(entry)
+    entry = _find_entry(name)
+    path = _local_path(entry)
     if path is None and "file" not in entry:
-        raise CatalogueError(f"The painting {name} is not here yet; `python -m nst examples --fetch` gets it.")
+        raise CatalogueError(f"The painting {name} is not here yet; download it: `python -m nst examples --fetch`.")
     if path is None:
-        holder = entry.get("package", "this checkout")
-        raise CatalogueError(f"The example {name} is a part of {holder}, which is not installed here or lacks it.")
+        origin = entry.get("package", "this checkout")
+        raise CatalogueError(f"The example {name} comes with {origin}, which is not installed or lacks it.")
     return _example(entry, path)
 
 
 def picture(name: str, fetch: bool = True) -> tuple[Path, str]:
-    """The file of an example, and a sentence that says which picture it is.
+    """The file of an example, and a sentence that credits it.
 
-    The first call for a painting of which we have only our own version may wait PATIENCE seconds while the real one is
-    being fetched, unless `fetch` forbids it.  What comes later is there for the next call; a failure is not tried again
-    by this process.
+    If we have only our own version of a painting and `fetch` is true, the first call starts to download the real one
+    and waits for it up to MAX_WAIT seconds.  Later calls return it once it is complete; a failed download is not
+    retried by this process.
 
     Raises:
         CatalogueError: as `find`.
@@ -117,47 +117,46 @@ def picture(name: str, fetch: bool = True) -> tuple[Path, str]:
     if example.original is None:
         return example.path, f"{example.title}, {example.artist} ({example.license})."
     original = example.original
-    path = _fetched(example.name, original, fetch)
+    path = _fetch_original(example.name, original, fetch)
     if path is None:
-        mine = f"{example.title} ({example.artist}, {example.year})"
-        return example.path, f"{mine}; the real painting is not at hand."
+        return example.path, f"{example.title} ({example.artist}, {example.year})."
     return path, f"{original.title} by {original.artist}, {original.year}: the real painting ({original.license})."
 
 
 def missing() -> tuple[str, ...]:
-    """Names of the paintings that are not on this machine and that `fetch` can get; needs no network."""
-    return tuple(entry["name"] for entry in _CATALOGUE["examples"] if "file" not in entry and not _path(entry))
+    """Names of the paintings that `fetch` can download and that are not on this machine; needs no network."""
+    return tuple(entry["name"] for entry in _CATALOGUE["examples"] if "file" not in entry and not _local_path(entry))
 
 
 def fetch() -> Iterator[tuple[bool, str]]:
-    """Put the real paintings that are missing into the cache, one after the other.
+    """Download the missing real paintings into the cache, one by one.
 
     Yields:
-        for each, whether it is here now, and a sentence on it for a person.
+        (whether the painting is in the cache now, one sentence about it for the user) for each painting.
     """
     for entry in _CATALOGUE["examples"]:
         if "original" not in entry:
             continue
-        original, path = Original(**entry["original"]), _cached(entry["name"])
+        original, path = Original(**entry["original"]), _cache_path(entry["name"])
         work = f"{entry['name']}: {original.title} by {original.artist}"
         if _is_painting(path, original):
             yield True, f"{work} is already here."
             continue
         try:
             if machine.is_offline():
-                raise CatalogueError("NST_OFFLINE forbids fetching it")
+                raise CatalogueError("NST_OFFLINE forbids downloads")
             _download(original, path)
             yield True, f"{work} has been fetched ({original.license}, {original.source})."
         except CatalogueError as error:
-            yield False, f"{work} could not be had: {error}."
+            yield False, f"{work} could not be fetched: {error}."
 
 
 def recognize(file: str | os.PathLike) -> str | None:
-    """The name of the example that a file is, byte for byte, whatever it is called now; None if it is none."""
+    """The name of the example that has the same bytes as the file, whatever the file's name; None if none has."""
     try:
         size = os.path.getsize(file)
         for example in examples():
-            for path in (example.path, _cached(example.name)):
+            for path in (example.path, _cache_path(example.name)):
                 if path.is_file() and path.stat().st_size == size and path.read_bytes() == Path(file).read_bytes():
                     return example.name
     except OSError:
@@ -165,7 +164,7 @@ def recognize(file: str | os.PathLike) -> str | None:
     return None
 
 
-def _entry(name: str) -> dict[str, Any]:
+def _find_entry(name: str) -> dict[str, Any]:
     entries = {entry["name"]: entry for entry in _CATALOGUE["examples"]}
     if name not in entries:
         close = difflib.get_close_matches(name, entries, n=1)
@@ -174,14 +173,14 @@ def _entry(name: str) -> dict[str, Any]:
     return entries[name]
 
 
-def _path(entry: dict[str, Any]) -> Path | None:
-    """Where an example's file is; None if it is not.  A package is looked up without importing it."""
+def _local_path(entry: dict[str, Any]) -> Path | None:
+    """The file of an example; None if it is not on this machine."""
     if "file" not in entry:
-        path = _cached(entry["name"])
-        return path if path.is_file() else None  # whole and the right one: nothing else gets there
+        path = _cache_path(entry["name"])
+        return path if path.is_file() else None  # checked when it was downloaded
     folder = FOLDER
     if "package" in entry:
-        spec = importlib.util.find_spec(entry["package"])
+        spec = importlib.util.find_spec(entry["package"])  # does not import it
         if spec is None or not spec.submodule_search_locations:
             return None
         folder = Path(next(iter(spec.submodule_search_locations)))
@@ -191,68 +190,68 @@ def _path(entry: dict[str, Any]) -> Path | None:
 
 def _example(entry: dict[str, Any], path: Path) -> Example:
     original = Original(**entry["original"]) if "original" in entry and "file" in entry else None
-    return Example(name=entry["name"], **_described(entry), path=path, original=original)
+    return Example(name=entry["name"], **_credits(entry), path=path, original=original)
 
 
-def _described(entry: dict[str, Any]) -> dict[str, Any]:
-    """Whose a picture is: ours, where we have one, else the original."""
-    whose = entry if "file" in entry else entry["original"]
-    return {key: whose[key] for key in ("title", "artist", "year", "license", "source")}
+def _credits(entry: dict[str, Any]) -> dict[str, Any]:
+    """Credits of our own version if there is one, else of the original."""
+    credited = entry if "file" in entry else entry["original"]
+    return {key: credited[key] for key in ("title", "artist", "year", "license", "source")}
 
 
-_downloads: dict[str, tuple[threading.Thread, float]] = {}  # url -> its thread, and when waiting for it ends
+_downloads: dict[str, tuple[threading.Thread, float]] = {}  # URL -> (thread, deadline of those who wait for it)
 _lock = threading.Lock()
 
 
-def _fetched(name: str, original: Original, fetch: bool) -> Path | None:
-    """The real painting from the cache or, within PATIENCE seconds, from the internet; None if it is in neither."""
-    path = _cached(name)
+def _fetch_original(name: str, original: Original, fetch: bool) -> Path | None:
+    """The real painting from the cache, or downloaded within MAX_WAIT seconds; else None."""
+    path = _cache_path(name)
     if _is_painting(path, original):
         return path
     if not fetch or machine.is_offline():
         return None
     with _lock:
         if original.url not in _downloads:
-            # A thread and not a timeout: looking up a host's name may take longer than any timeout given to it.
-            thread = threading.Thread(target=_try_to_download, args=(original, path), daemon=True)
+            # A thread, because no socket timeout limits a DNS lookup.
+            thread = threading.Thread(target=_try_download, args=(original, path), daemon=True)
             thread.start()
-            _downloads[original.url] = thread, time.monotonic() + PATIENCE
-    thread, end = _downloads[original.url]
-    thread.join(max(0, end - time.monotonic()))
+            _downloads[original.url] = thread, time.monotonic() + MAX_WAIT
+    thread, deadline = _downloads[original.url]
+    thread.join(max(0, deadline - time.monotonic()))
     return path if _is_painting(path, original) else None
 
 
-def _cached(name: str) -> Path:
-    return _cache() / f"{name}.jpg"
+def _cache_path(name: str) -> Path:
+    return _cache_folder() / f"{name}.jpg"
 
 
-def _cache() -> Path:
+def _cache_folder() -> Path:
     if folder := os.environ.get("NST_CACHE"):
         return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "nst"
 
 
 def _is_painting(source: Path | bytes, original: Original) -> bool:
-    """Whether it decodes and has the painting's proportions: hotel networks answer with pages of their own."""
+    """Whether it decodes and has the painting's aspect ratio; a captive portal, for instance, returns a login page."""
     from nst import images
 
     try:
         height, width = images.load(source, longest_side=256).shape[1:3]
     except images.ImageError:
         return False
-    return abs(width / height / original.proportions - 1) <= TOLERANCE
+    return abs(width / height / original.aspect_ratio - 1) <= TOLERANCE
 
 
-def _try_to_download(original: Original, path: Path) -> None:
+def _try_download(original: Original, path: Path) -> None:
     with contextlib.suppress(CatalogueError):
         _download(original, path)
 
 
 def _download(original: Original, path: Path) -> None:
-    """Fetch, check and store.
+    """Download a painting, check it and write it to `path`.
 
     Raises:
-        CatalogueError: half a sentence on why there is no file now.
+        CatalogueError: the reason, to be completed to a sentence by the caller.
     """
     import http.client
     import urllib.error
@@ -263,31 +262,31 @@ def _download(original: Original, path: Path) -> None:
 
     agent = f"neural-style-transfer/{VERSION} (public-domain paintings, each once, at a user's request) Python-urllib"
     request = urllib.request.Request(original.url, headers={"User-Agent": agent})
-    end, data = time.monotonic() + MAX_SECONDS, bytearray()
+    deadline, data = time.monotonic() + MAX_SECONDS, bytearray()
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             while chunk := response.read1(65536):
                 data += chunk
                 if len(data) > MAX_BYTES:
                     raise CatalogueError(f"it is larger than {MAX_BYTES // 10**6} MB")
-                if time.monotonic() > end:
+                if time.monotonic() > deadline:
                     raise CatalogueError(f"it takes longer than {MAX_SECONDS:g} seconds")
     except CatalogueError:
         raise
     except urllib.error.HTTPError as error:
         raise CatalogueError(f"{request.host} answered {error.code} {error.reason}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)  # an OSError within an OSError
+        reason = getattr(error, "reason", error)  # URLError wraps an OSError
         reason = getattr(reason, "strerror", None) or reason
-        raise CatalogueError(f"{request.host} could not be reached or broke off ({reason})") from error
+        raise CatalogueError(f"the connection to {request.host} failed ({reason})") from error
     if not _is_painting(bytes(data), original):
-        raise CatalogueError("what came is not this painting; perhaps your network wants you to log in first")
+        raise CatalogueError("the server sent something else; perhaps your network wants you to log in first")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with images.replacing(path) as temporary:
+        with images.atomic_write(path) as temporary:
             temporary.write_bytes(data)
     except (OSError, images.ImageError) as error:
-        raise CatalogueError(f"it cannot be kept in {path.parent}, where NST_CACHE may name another folder") from error
+        raise CatalogueError(f"it cannot be saved in {path.parent}; NST_CACHE can name another folder") from error
 
 
 _CATALOGUE: dict[str, Any] = json.loads((FOLDER / "catalogue.json").read_text(encoding="utf-8"))

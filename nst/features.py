@@ -172,7 +172,7 @@ def choose_network(settings: Settings) -> tuple[str, str]:
         return settings.network, "As asked for."
     if (chosen := os.environ.get("NST_NETWORK")) in ("compact", "vgg19"):
         return chosen, "As NST_NETWORK says."
-    if not weights.at_hand():
+    if not weights.find_vgg19():
         return "compact", "The compact network in the package: VGG-19's weights are not on this machine."
     if not tf.config.list_physical_devices("GPU"):
         return "compact", "The compact network in the package: without a GPU, VGG-19 takes up to three times as long."

@@ -1,7 +1,7 @@
-"""Pictures in and out: PIL <-> float32 (1, H, W, 3) RGB in [0, 1].
+"""Reading and writing image files: PIL <-> float32 (1, H, W, 3) RGB in [0, 1].
 
-The only file that opens an image, and the one that distrusts it: whatever arrives, `load` returns an array or raises
-`ImageError` with one sentence for a person.
+Only this module decodes images.  It treats every file as hostile: `load` returns a valid array or raises `ImageError`
+with a one-sentence message for the user.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
-MAX_PIXELS = 100_000_000  # a full-frame camera makes 60 million; this many take 3 s and 1.3 GB to reduce, 2.3 GB whole
+MAX_PIXELS = 100_000_000  # cameras have up to 60 million; loading 100 takes 3 s, 1.3 GB downscaled, 2.3 GB in full
 MAX_BYTES = 100_000_000
-MIN_SIDE = 16  # the deepest style layer sees one position for every 16 pixels
-MAX_TEXT = 30_000  # characters of an embedded text: two of them fit into a JPEG's 64 KB of EXIF
-MAX_SCANS = 200  # of a JPEG: progressive ones have 10, 100 MB have room for 800 000, and each passes over all pixels
+MIN_SIDE = 16  # pixels: the stride of the deepest style layer
+MAX_TEXT = 30_000  # characters of an embedded text; two of them fit in a JPEG's 64 KB of EXIF
+MAX_SCANS = 200  # in a JPEG; progressive files have 10, 100 MB have room for 800,000, and each updates all pixels
 
 READABLE = "JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000 or AVIF"
-# Nothing else is ever tried: some of Pillow's other readers start programs (EPS), crawl (QOI) or accept noise (TGA).
+# Pillow's other readers are off: some start programs (EPS), are very slow (QOI) or accept random bytes (TGA).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
-_TURNS = {
+_TRANSPOSE = {  # EXIF orientation -> the operation that undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -42,117 +42,116 @@ _TURNS = {
 
 _WRITERS = {
     ".png": {"format": "PNG"},
-    ".jpg": {"format": "JPEG", "subsampling": 0},  # 4:4:4: strokes are often edges of color alone
+    ".jpg": {"format": "JPEG", "subsampling": 0},  # 4:4:4, since many brush strokes differ in chroma only
     ".jpeg": {"format": "JPEG", "subsampling": 0},
     ".webp": {"format": "WEBP"},
     ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
     ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
 }
 
-_TAGS = {  # what a text is in EXIF; in PNG it keeps its name
+_EXIF_TAGS = {  # for each key of `texts`; PNG stores the key itself
     "Software": ExifTags.Base.Software,
     "Description": ExifTags.Base.ImageDescription,
     "nst": ExifTags.Base.UserComment,
 }
-_NST_TEXT = b'\0{"nst": '  # both PNG and EXIF have a NUL before the text, and file names cannot have one
+_NST_TEXT = b'\0{"nst": '  # PNG and EXIF both put a NUL before the text; file names cannot contain one
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-_TIMED = _SRGB.tobytes()
-_SRGB_BYTES = _TIMED[:24] + bytes(12) + _TIMED[36:]  # without its time of creation: the same picture, the same file
+_SRGB_BYTES = _SRGB.tobytes()
+_SRGB_BYTES = _SRGB_BYTES[:24] + bytes(12) + _SRGB_BYTES[36:]  # no creation time, so equal pixels give equal files
 
-# Warning filters belong to the whole process, and so does the memory: pictures are decoded one at a time.
-_decoding = threading.Lock()
+_decode_lock = threading.Lock()  # decode one image at a time: warning filters are global, and memory is shared
 
 
 class ImageError(ValueError):
-    """A picture cannot be read or written; the message is one sentence for a person, with what would be right."""
+    """An image cannot be read or written; the message is one sentence for the user that says what to do instead."""
 
 
 def load(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_side: int | None = None) -> np.ndarray:
-    """Read a picture as a person sees it: upright, in sRGB, transparent parts on white, the first frame of several.
+    """Read an image as a viewer shows it: EXIF orientation applied, in sRGB, on white, first frame only.
 
     Args:
         source: a path, the bytes of a file, a binary file (read from its start) or a PIL image.
-        longest_side: larger pictures are reduced to this, in pixels; smaller ones are left alone.
+        longest_side: larger images are downscaled to this, in pixels; smaller ones are left alone.
 
     Returns:
         float32 (1, H, W, 3) RGB in [0, 1], C-contiguous and finite.
 
     Raises:
-        ImageError: the picture is missing, foreign, damaged, too large or too small.
+        ImageError: the file is missing, of an unsupported format, damaged, too large or too small.
     """
     name = (Path(source).name or str(source)) if isinstance(source, str | os.PathLike) else "The file"
-    given = source if isinstance(source, Image.Image | bytes) else _read(source, name)
-    with _decoding, warnings.catch_warnings():
+    source = source if isinstance(source, Image.Image | bytes) else _read(source, name)
+    with _decode_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            image = given if isinstance(given, Image.Image) else _open(given, name)
+            image = source if isinstance(source, Image.Image) else _open(source, name)
             _check_size(image, name)
-            if longest_side and image is not given:
-                # Lets a JPEG be decoded at 1/2, 1/4 or 1/8; twice the asked size leaves the filtering to `_resized`.
+            if longest_side and image is not source:
+                # A JPEG can be decoded at 1/2, 1/4 or 1/8; ask for twice the target, so that `_resample` filters it.
                 height, width = fit(image.height, image.width, 2 * longest_side)
                 image.draft(None, (width, height))
-            return _pixels(image, longest_side)
+            return _decode(image, longest_side)
         except ImageError:
             raise
         except (MemoryError, Image.DecompressionBombError) as error:
-            most = min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS))  # Pillow refuses at twice its limit
-            raise ImageError(f"{name} is too large; up to {most / 1e6:g} million pixels would do.") from error
-        except Exception as error:  # damaged files make Pillow raise a dozen unrelated types
-            raise ImageError(f"{name} is damaged or cut short; a fresh copy of it may be whole.") from error
+            limit = min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS))  # Pillow raises at twice its limit
+            raise ImageError(f"{name} is too large; use a picture of up to {limit / 1e6:g} million pixels.") from error
+        except Exception as error:  # Pillow raises a dozen unrelated types for damaged files
+            raise ImageError(f"{name} is damaged or incomplete; try a fresh copy of it.") from error
 
 
 def fit(height: int, width: int, size: int) -> tuple[int, int]:
-    """(height, width) in the same proportion, in pixels: the longest side is `size`, the other at least 1."""
+    """(height, width) at the same aspect ratio, in pixels: the longest side is `size`, the other at least 1."""
     longest = max(height, width)
     return max(1, round(height * size / longest)), max(1, round(width * size / longest))
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resample with an antialiasing bicubic filter, smaller or larger.
+    """Resample with an antialiased bicubic filter.
 
     Args:
         image: float (1, H, W, 3) in [0, 1].
 
     Returns:
-        float32 (1, height, width, 3) in [0, 1]; bicubic overshoots at edges and is clipped.
+        float32 (1, height, width, 3), clipped to [0, 1] because bicubic overshoots at edges.
     """
-    planes = np.ascontiguousarray(np.moveaxis(image[0], -1, 0), dtype=np.float32)
-    resized = [_resized(Image.fromarray(plane), height, width) for plane in planes]
-    return np.stack([np.asarray(plane) for plane in resized], axis=-1).clip(0, 1)[np.newaxis]
+    channels = np.ascontiguousarray(np.moveaxis(image[0], -1, 0), dtype=np.float32)
+    resized = [np.asarray(_resample(Image.fromarray(channel), height, width)) for channel in channels]
+    return np.stack(resized, axis=-1).clip(0, 1)[np.newaxis]
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """float (1, H, W, 3) in [0, 1] -> uint8 (H, W, 3), rounded; what lies outside is clipped, NaN is black."""
+    """float (1, H, W, 3) in [0, 1] -> uint8 (H, W, 3), rounded and clipped; NaN becomes 0."""
     return (np.fmin(np.fmax(image[0], 0), 1) * 255 + 0.5).astype(np.uint8)
 
 
 def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 (H, W, 3) at another size; the very same pixels if it has that size already."""
+    """Resize uint8 (H, W, 3); returns `pixels` itself if it already has that size."""
     if pixels.shape[:2] == (height, width):
         return pixels
     return to_uint8(resize(pixels[np.newaxis] / np.float32(255), height, width))
 
 
 def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
-    """Raise now the `ImageError` that writing to `path` would raise at the end of a long run."""
+    """Raise `ImageError` if `path` cannot be written; for use before a long run."""
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise ImageError(f"{path.name!r} cannot be written; its name should end in {', '.join(suffixes)}.")
     if not os.path.isdir(path.parent):
-        raise ImageError(f"There is no folder {path.parent} to write {path.name} to; make it first.")
+        raise ImageError(f"There is no folder {path.parent} for {path.name}; create it first.")
     if os.path.isdir(path):
-        raise ImageError(f"{path} is a folder; the name of a file is needed.")
+        raise ImageError(f"{path} is a folder; give the name of a file.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ImageError(f"The folder {path.parent} may not be written to; choose another for {path.name}.")
+        raise ImageError(f"The folder {path.parent} is not writable; choose another one for {path.name}.")
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A path beside `path` to write to: it takes the place of `path` if the block succeeds and vanishes if it does not.
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path to write to; rename it to `path` if the block succeeds, delete it if not.
 
     Raises:
-        ImageError: the disk is full, the folder vanished, or the like.
+        ImageError: the operating system refused, for instance because the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
@@ -168,46 +167,47 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 def save(
     pixels: np.ndarray, path: str | os.PathLike, quality: int = 95, texts: Mapping[str, str] | None = None
 ) -> None:
-    """Write a picture; a failure leaves what was at `path` as it was.
+    """Write an image file; if that fails, an existing file at `path` is unchanged.
 
     Args:
         pixels: uint8 (H, W, 3) sRGB.
         path: the suffix chooses PNG, JPEG, WebP or TIFF.
         quality: 1 to 100, for JPEG and WebP.
-        texts: to embed: "Software", "Description" and, in ASCII, "nst", which is what `read_text` reads.  Those longer
-            than MAX_TEXT are left out: no picture is lost for a note about it.
+        texts: metadata to embed: "Software", "Description" and, in ASCII, "nst", which `read_text` returns.  A text
+            longer than MAX_TEXT is dropped, so that the image itself is always written.
 
     Raises:
-        ImageError: an unknown suffix, a missing folder, a full disk.
+        ImageError: unknown suffix, missing folder or full disk.
     """
     check_writable(path)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         options = {"icc_profile": _SRGB_BYTES, **_WRITERS[temporary.suffix.lower()]}
         if options["format"] in ("JPEG", "WEBP"):
             options["quality"] = quality
         if texts:
             short = {key: text for key, text in texts.items() if len(text) <= MAX_TEXT}
-            options |= _embedded(short, options["format"])
+            options |= _metadata_options(short, options["format"])
         Image.fromarray(pixels).save(temporary, **options)
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int = 80) -> bytes:
-    """uint8 (H, W, 3) -> the bytes of a JPEG file: about 1 ms and 40 KB for a streamed frame of 512 x 512."""
+    """Encode uint8 (H, W, 3) as JPEG: about 1 ms and 40 KB for a streamed frame of 512 x 512."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def read_text(source: str | os.PathLike | bytes) -> str | None:
-    """The text "nst" that `save` embedded, perhaps with a few stray characters after it; None if there is none.
+    """The text "nst" that `save` embedded, possibly with a few stray characters after it; None if there is none.
 
-    It is searched for and not parsed: no size, offset or packed text that a hostile file claims is ever believed.
+    Searches the bytes instead of parsing the format, so a hostile file's sizes, offsets and compressed texts are
+    never used.
 
     Args:
         source: a path or the bytes of a file.
 
     Returns:
-        printable ASCII that begins with `{"nst": `, at most MAX_TEXT characters.
+        printable ASCII that starts with `{"nst": `, at most MAX_TEXT characters.
 
     Raises:
         ImageError: the file is missing or cannot be read.
@@ -218,8 +218,8 @@ def read_text(source: str | os.PathLike | bytes) -> str | None:
     return text and text[0].decode("ascii")
 
 
-def _embedded(texts: Mapping[str, str], format: str) -> dict[str, Any]:
-    """The options with which Pillow writes the texts."""
+def _metadata_options(texts: Mapping[str, str], format: str) -> dict[str, Any]:
+    """Options that make `Image.save` embed the texts."""
     if format == "PNG":
         chunks = PngImagePlugin.PngInfo()
         for key, text in texts.items():
@@ -228,23 +228,23 @@ def _embedded(texts: Mapping[str, str], format: str) -> dict[str, Any]:
     exif = Image.Exif()
     for key, text in texts.items():
         if key != "nst":
-            exif[_TAGS[key]] = text
-        elif format == "TIFF":  # Pillow drops a compressed TIFF's second directory, where it belongs
-            exif[_TAGS[key]] = b"ASCII\0\0\0" + text.encode("ascii")
-        else:
-            exif.get_ifd(ExifTags.IFD.Exif)[_TAGS[key]] = b"ASCII\0\0\0" + text.encode("ascii")
+            exif[_EXIF_TAGS[key]] = text
+            continue
+        # UserComment belongs in the Exif IFD, which Pillow drops when it compresses a TIFF.
+        directory = exif if format == "TIFF" else exif.get_ifd(ExifTags.IFD.Exif)
+        directory[_EXIF_TAGS[key]] = b"ASCII\0\0\0" + text.encode("ascii")
     return {"exif": exif}
 
 
 def _read(source: str | os.PathLike | BinaryIO, name: str) -> bytes:
-    """All bytes of a file, but never more than one beyond MAX_BYTES."""
+    """The bytes of a file, at most MAX_BYTES + 1."""
     try:
         if not isinstance(source, str | os.PathLike):
             if source.seekable():
                 source.seek(0)
             return source.read(MAX_BYTES + 1)
         if os.path.exists(source) and not os.path.isfile(source):  # reading a pipe or a device may never end
-            raise ImageError(f"{name} is a folder or a device; a picture file is needed.")
+            raise ImageError(f"{name} is a folder or a device; choose a picture file.")
         with open(source, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
@@ -256,63 +256,64 @@ def _read(source: str | os.PathLike | BinaryIO, name: str) -> bytes:
 
 
 def _open(data: bytes, name: str) -> Image.Image:
-    """Read the header only; Pillow decodes the pixels when they are first used."""
+    """Read the header; Pillow decodes the pixels on first use."""
     if not data:
-        raise ImageError(f"{name} is empty; a fresh copy of it may be whole.")
+        raise ImageError(f"{name} is empty; try a fresh copy of it.")
     if len(data) > MAX_BYTES:
-        raise ImageError(f"{name} is too large; a file of up to {MAX_BYTES // 10**6} MB would do.")
+        raise ImageError(f"{name} is too large; use a file of up to {MAX_BYTES // 10**6} MB.")
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and b"avif" not in data[:64]:
-        raise ImageError(f"{name} is a HEIC photo, which this program cannot read; saved or shared as JPEG it can.")
+        raise ImageError(f"{name} is a HEIC photo, which this program cannot read; save or share it as JPEG.")
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.UnidentifiedImageError:
-        if data.startswith(_BEGINNINGS):
+        if data.startswith(_SIGNATURES):  # a supported format, but damaged
             raise
-        raise ImageError(f"{name} is not a picture this program can read; {READABLE} would be.") from None
+        raise ImageError(f"{name} is not a picture this program can read; use {READABLE}.") from None
     if image.format in ("JPEG", "MPO") and len(re.findall(rb"\xff\xda\0[\x08\x0a\x0c\x0e]", data)) > MAX_SCANS:
-        raise ImageError(f"{name} is built to take forever; the same picture saved again as JPEG would do.")
+        raise ImageError(f"{name} has more than {MAX_SCANS} JPEG scans; save it again as a JPEG.")
     if image.format == "PNG":
-        image.verify()  # decoding skips the checksums of the pixels, and verifying uses the image up
+        image.verify()  # decoding would skip the checksums; the image cannot be used after `verify`
         image = Image.open(io.BytesIO(data), formats=("PNG",))
     return image
 
 
 def _check_size(image: Image.Image, name: str) -> None:
-    """Refuse by the header alone what would be too small to paint or too large to decode."""
+    """Raise if the size in the header is too small to paint or too large to decode."""
     width, height = image.size
-    tags = getattr(image, "tag_v2", {})  # a TIFF may hide one huge tile in a small picture
+    tags = getattr(image, "tag_v2", {})  # a small TIFF may contain one huge tile
     tile = tags.get(TiffImagePlugin.TILEWIDTH, 0) * tags.get(TiffImagePlugin.TILELENGTH, 0)
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{name} is {width} x {height} pixels; at least {MIN_SIDE} on each side are needed.")
     if (pixels := max(width * height, tile)) > MAX_PIXELS:
-        raise ImageError(f"{name} has {pixels / 1e6:.0f} million pixels; up to {MAX_PIXELS // 10**6} million would do.")
+        limit = MAX_PIXELS // 10**6
+        raise ImageError(f"{name} has {pixels / 1e6:.0f} million pixels; up to {limit} million are allowed.")
 
 
-def _pixels(image: Image.Image, longest_side: int | None) -> np.ndarray:
-    """Decode; the steps of `load` from a checked header to the array."""
+def _decode(image: Image.Image, longest_side: int | None) -> np.ndarray:
+    """Decode an opened image whose header has been checked; arguments and result as in `load`."""
     image.load()
-    image = _upright(image)
+    image = _apply_orientation(image)
     profile = image.info.get("icc_profile")
-    image = _deep(image) if image.mode.startswith(("I", "F")) else _opaque(image)
+    image = _normalize_gray(image) if image.mode.startswith(("I", "F")) else _flatten(image)
     if longest_side and max(image.size) > longest_side:
-        image = _resized(image, *fit(image.height, image.width, longest_side))
+        image = _resample(image, *fit(image.height, image.width, longest_side))
     if image.mode == "F":
-        grey = np.asarray(image).clip(0, 1)[np.newaxis, :, :, np.newaxis]
-        return np.repeat(grey, 3, axis=-1)
-    # Color management comes after the reduction, where it is cheap.
+        gray = np.asarray(image).clip(0, 1)[np.newaxis, :, :, np.newaxis]
+        return np.repeat(gray, 3, axis=-1)
+    # Converting the colors after downscaling is cheaper.
     return np.divide(np.asarray(_to_srgb(image, profile)), 255, dtype=np.float32)[np.newaxis]
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn as EXIF says.  Pillow's own `exif_transpose` refuses a whole picture for a damaged note about it."""
-    turn = None
+def _apply_orientation(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation.  Unlike Pillow's `exif_transpose`, this ignores damaged EXIF data."""
+    transpose = None
     with contextlib.suppress(Exception):
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return image if turn is None else image.transpose(turn)
+        transpose = _TRANSPOSE.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if transpose is None else image.transpose(transpose)
 
 
-def _deep(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as mode F in [0, 1].  Modes I and F do not say what white is: their values must."""
+def _normalize_gray(image: Image.Image) -> Image.Image:
+    """Grayscale of more than 8 bits -> mode F in [0, 1].  Modes I and F have no fixed white: guess it from the peak."""
     values = np.array(image, dtype=np.float32)
     peak = float(values.max(initial=0, where=np.isfinite(values)))
     if image.mode.startswith("I;16"):
@@ -326,30 +327,30 @@ def _deep(image: Image.Image) -> Image.Image:
     return Image.fromarray(values.clip(0, 1, out=values))
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """Mode L, RGB, CMYK or LAB, whichever is nearest to the file (its profile is for that), composed on white."""
-    grey = image.mode in ("1", "L", "LA", "La")
+def _flatten(image: Image.Image) -> Image.Image:
+    """Composite on white; the result has the mode L, RGB, CMYK or LAB that the file's ICC profile applies to."""
+    gray = image.mode in ("1", "L", "LA", "La")
     if not image.has_transparency_data:
-        return image.convert("L" if grey else image.mode if image.mode in ("CMYK", "LAB") else "RGB")
-    if image.mode == "La":  # Pillow converts it to nothing else
+        return image.convert("L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB")
+    if image.mode == "La":  # Pillow converts it to LA only
         image = image.convert("LA")
     image = image.convert("RGBA")
     canvas = Image.new("RGB", image.size, "white")
     canvas.paste(image, mask=image)
-    return canvas.convert("L") if grey else canvas
+    return canvas.convert("L") if gray else canvas
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Mode L, RGB, CMYK or LAB -> RGB by the embedded profile, or by Pillow's formulas without a usable one."""
+    """Mode L, RGB, CMYK or LAB -> sRGB by the ICC profile; without a usable one, by Pillow's formulas."""
     if profile:
-        # Besides broken ones there are profiles of another kind than their picture, such as RGB ones in grey JPEGs.
+        # Some profiles are broken or do not match the image's mode, such as RGB profiles in grayscale JPEGs.
         with contextlib.suppress(ImageCms.PyCMSError, OSError):
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             image = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
     return image.convert("RGB")
 
 
-def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
-    # Bicubic: Lanczos rings at edges, and painting makes ripples of it.
-    # Reducing by a whole factor first, but never nearer than threefold, is three times as fast and looks the same.
+def _resample(image: Image.Image, height: int, width: int) -> Image.Image:
+    # Bicubic, because Lanczos rings at edges and style transfer turns the ringing into ripples.
+    # `reducing_gap` box-filters down to 3 times the target first: three times as fast, no visible difference.
     return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)

@@ -1,6 +1,6 @@
-"""The recipe of a picture: everything that made it, as a line of ASCII JSON that travels inside the picture's file.
+"""The recipe of a picture: its inputs, network and settings, as a line of ASCII JSON embedded in its file.
 
-It holds neither folders, which are nobody's business, nor times: the same run writes the same file, byte for byte.
+It contains no folders, for privacy, and no times, so that the same run writes the same file, byte for byte.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from nst.features import Network
     from nst.transfer import Frame
 
-Knobs = TypeVar("Knobs")  # a dataclass of settings
+AnySettings = TypeVar("AnySettings")  # `Settings` or `Finishing`
 
 VERSION = __version__
 
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A picture that went in, as the engine saw it: reduced to the asked size."""
+    """An input image, as downscaled for the engine."""
 
-    name: str  # of its file, without the folder, or in the catalogue
-    example: bool  # whether it is the catalogue's
+    name: str  # of its file without the folder, or of the example
+    example: bool  # whether it is in the catalogue
     size: tuple[int, int]  # width, height in pixels
     pixels_hash: str  # first 16 hex digits of the SHA-256 of its uint8 RGB pixels, row by row
 
@@ -41,51 +41,51 @@ class Ingredient:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What made a picture."""
+    """How a picture was made."""
 
     version: str  # of this program
-    network: str  # what really painted where the settings say "auto": "compact", "vgg19" or "vgg16"
-    precision: str  # likewise: "float32" or "bfloat16"
+    network: str  # the one used, "compact", "vgg19" or "vgg16", where the settings may say "auto"
+    precision: str  # the one used, "float32" or "bfloat16"
     weights_hash: str  # `Weights.digest`
     content: Ingredient
     styles: tuple[Ingredient, ...]
     size: tuple[int, int]  # width, height of the picture in pixels
     step: int  # steps done
-    steps: int  # of the whole run; more than `step` if it was stopped
-    settings: Settings  # as asked for; `weights` without its folder
-    finishing: dict[str, float] = field(default_factory=dict)  # done to the painted picture, by `Finishing`'s names
-    steered: bool = False  # settings changed while it was painted: these are the last ones, and make a similar picture
-    notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on what `parse` could not take over
+    steps: int  # steps of the whole run; more than `step` if it was stopped
+    settings: Settings  # as requested; `weights` without its folder
+    finishing: dict[str, float] = field(default_factory=dict)  # `Finishing` settings other than the defaults
+    steered: bool = False  # settings changed during the run: `settings` are the last ones and give a similar picture
+    notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on what `parse` could not read
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", replace(self.settings, weights=_file_name(self.settings.weights)))
 
     @property
     def text(self) -> str:
-        """The recipe as JSON, for `parse`.  All settings are in it: another version may have other defaults."""
-        told = asdict(self)
-        del told["notes"]
+        """JSON for `parse`.  Contains every setting, because defaults may change between versions."""
+        data = asdict(self)
+        del data["notes"]
         for name in ("finishing", "steered"):
-            if not told[name]:
-                del told[name]
-        return json.dumps({"nst": told.pop("version"), **told})
+            if not data[name]:
+                del data[name]
+        return json.dumps({"nst": data.pop("version"), **data})
 
     @property
     def texts(self) -> dict[str, str]:
-        """What `images.save` embeds: the recipe, and a word for people who look with another program."""
+        """Metadata for `images.save`: the recipe, and a description that other programs show."""
         styles = " and ".join(style.name for style in self.styles)
-        # A name comes never first: `images.read_text` would mistake one like the recipe's beginning for it.
-        description = f"Neural style transfer: {self.content.name} in the manner of {styles}"
+        # Must not start with a file name: `images.read_text` could mistake it for the recipe.
+        description = f"Neural style transfer: {self.content.name} in the style of {styles}"
         return {"Software": f"nst {self.version}", "Description": description, "nst": self.text}
 
 
 def ingredient(name: str | os.PathLike, image: np.ndarray, example: bool = False) -> Ingredient:
-    """Describe a picture that goes in.
+    """Describe an input image.
 
     Args:
-        name: its file, of which only the name is kept, or its name in the catalogue.
-        image: float32 (1, H, W, 3) RGB in [0, 1], as the engine is given it.
-        example: whether it is the catalogue's.
+        name: path of its file, of which only the last part is kept, or name of the example.
+        image: float32 (1, H, W, 3) RGB in [0, 1], as passed to the engine.
+        example: whether it is in the catalogue.
     """
     pixels = images.to_uint8(image)
     pixels_hash = hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
@@ -100,13 +100,13 @@ def describe(
     picture: np.ndarray,
     steered: bool = False,
 ) -> Recipe:
-    """The recipe of a picture.
+    """Make the recipe of a picture.
 
     Args:
-        used: the content and then the styles.
-        frame: the last one of the run, which may have been stopped.
+        used: the content, then the styles.
+        frame: the last frame of the run, which may have been stopped early.
         picture: uint8 (H, W, 3), as it will be written.
-        steered: whether settings changed while it was painted.
+        steered: whether settings changed during the run.
     """
     content, *styles = used
     return Recipe(
@@ -125,96 +125,95 @@ def describe(
 
 
 def read(source: str | os.PathLike | bytes) -> Recipe | None:
-    """The recipe in a picture, given by its path or as the bytes of its file; None if it carries none.
+    """The recipe embedded in a picture, given as a path or the bytes of its file; None if there is none.
 
     Raises:
-        ValueError: the file cannot be read (an `images.ImageError`), or its recipe is damaged.
+        ValueError: the file cannot be read (`images.ImageError`), or its recipe is damaged.
     """
     text = images.read_text(source)
     return None if text is None else parse(text)
 
 
 def parse(text: str) -> Recipe:
-    """A recipe from its JSON; what follows that is ignored.
+    """A recipe from its JSON, which may be followed by other characters.
 
-    A setting that this version does not know, or whose value it refuses, is left at its default and named in `notes`:
-    most of a recipe is better than none.  Text comes out short and printable, and no more to be trusted than the file.
+    A setting that is unknown or has an invalid value stays at its default and is named in `notes`.  All strings are
+    shortened and made printable, but are otherwise as trustworthy as the file.
 
     Raises:
-        ValueError: it is no recipe, or a damaged one.
+        ValueError: the text is not a recipe, or is damaged.
     """
     try:
-        told, _ = json.JSONDecoder().raw_decode(text)
-        version, notes, steered = _words(told.pop("nst")), [], told.get("steered") is True
+        data, _ = json.JSONDecoder().raw_decode(text)
+        version, notes, steered = _printable(data.pop("nst")), [], data.get("steered") is True
         if steered:
-            notes.append("Its sliders were pulled while it was painted: its last settings make a similar picture.")
+            notes.append("Its settings were changed while it was painted: the last ones give only a similar picture.")
         if version != VERSION:
             notes.append(f"Painted by version {version} of this program; version {VERSION} may paint it differently.")
         return Recipe(
             version=version,
-            **{name: _words(told[name]) for name in ("network", "precision", "weights_hash")},
-            content=_ingredient(told["content"]),
-            styles=tuple(map(_ingredient, told["styles"])),
-            size=_size(told["size"]),
-            step=_whole(told["step"]),
-            steps=_whole(told["steps"]),
-            settings=_taken(Settings(), told["settings"], notes),
-            finishing=_finishing(told["finishing"], notes) if "finishing" in told else {},
+            **{name: _printable(data[name]) for name in ("network", "precision", "weights_hash")},
+            content=_parse_ingredient(data["content"]),
+            styles=tuple(map(_parse_ingredient, data["styles"])),
+            size=_parse_size(data["size"]),
+            step=_parse_int(data["step"]),
+            steps=_parse_int(data["steps"]),
+            settings=_update(Settings(), data["settings"], notes),
+            finishing=_parse_finishing(data["finishing"], notes) if "finishing" in data else {},
             steered=steered,
             notes=tuple(notes),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError("The recipe in this picture is damaged, or not of this program.") from error
+        raise ValueError("The recipe in this picture is damaged, or another program wrote it.") from error
 
 
-def _finishing(told: dict[str, Any], notes: list[str]) -> dict[str, float]:
-    from nst.finishing import Finishing  # SciPy takes a while to import, and most pictures have none
+def _parse_finishing(values: dict[str, Any], notes: list[str]) -> dict[str, float]:
+    from nst.finishing import Finishing  # imports SciPy, which is slow and rarely needed
 
-    taken = asdict(_taken(Finishing(), told, notes))
-    return {name: value for name, value in taken.items() if value}
+    return {name: value for name, value in asdict(_update(Finishing(), values, notes)).items() if value}
 
 
-def _taken(settings: Knobs, told: dict[str, Any], notes: list[str]) -> Knobs:
-    """The settings as far as this version takes them; a sentence on each that it does not take joins the notes."""
-    if not isinstance(told, dict):
-        raise ValueError(told)
-    for knob in fields(settings):  # type: ignore[arg-type]  # one by one: a refused value does not spoil the others
-        if knob.name not in told:
+def _update(settings: AnySettings, values: dict[str, Any], notes: list[str]) -> AnySettings:
+    """Replace settings by the valid ones among `values`; append a sentence to `notes` for each that is not."""
+    if not isinstance(values, dict):
+        raise ValueError(values)
+    for knob in fields(settings):  # type: ignore[arg-type]  # one by one, to keep the valid ones
+        if knob.name not in values:
             continue
-        value = told.pop(knob.name)
+        value = values.pop(knob.name)
         if isinstance(value, dict):
-            value = {_words(layer): weight for layer, weight in value.items()}
+            value = {_printable(layer): weight for layer, weight in value.items()}
         try:
             settings = replace(settings, **{knob.name: value})  # type: ignore[type-var]
         except ValueError as error:
-            notes.append(_words(f"{error}; its default is taken."))
-    if told:
-        notes.append(_words(f"This version has no setting {' or '.join(sorted(told))}."))
+            notes.append(_printable(f"{error}; the default is used."))
+    if values:
+        notes.append(_printable(f"This version has no setting {' or '.join(sorted(values))}."))
     return settings
 
 
-def _ingredient(told: dict[str, Any]) -> Ingredient:
-    name, pixels_hash = _words(told["name"]), _words(told["pixels_hash"])
-    return Ingredient(name, told["example"] is True, _size(told["size"]), pixels_hash)
+def _parse_ingredient(data: dict[str, Any]) -> Ingredient:
+    name, pixels_hash = _printable(data["name"]), _printable(data["pixels_hash"])
+    return Ingredient(name, data["example"] is True, _parse_size(data["size"]), pixels_hash)
 
 
-def _size(told: list[Any]) -> tuple[int, int]:
-    width, height = map(_whole, told)
+def _parse_size(data: list[Any]) -> tuple[int, int]:
+    width, height = map(_parse_int, data)
     return width, height
 
 
-def _whole(told: Any) -> int:
-    if type(told) is not int or not 0 <= told < 2**31:
-        raise ValueError(told)
-    return told
+def _parse_int(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**31:
+        raise ValueError(value)
+    return value
 
 
 def _file_name(path: str) -> str:
-    """The last part of a path of any system."""
-    return _words(re.split(r"[/\\]", path)[-1])
+    """The last part of a POSIX or Windows path."""
+    return _printable(re.split(r"[/\\]", path)[-1])
 
 
-def _words(told: str) -> str:
-    """Text that may be printed: short, and nothing in it moves a terminal's cursor or turns the way it is written."""
-    safe = (letter.isprintable() or unicodedata.category(letter) == "Zs" for letter in told)  # Zs: kinds of spaces
-    return "".join(letter if good else "?" for letter, good in zip(told[:255], safe))
+def _printable(text: str) -> str:
+    """The first 255 characters, with "?" for unprintable ones such as terminal and text direction controls."""
+    allowed = (character.isprintable() or unicodedata.category(character) == "Zs" for character in text)  # Zs: spaces
+    return "".join(character if good else "?" for character, good in zip(text[:255], allowed))

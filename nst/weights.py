@@ -1,6 +1,6 @@
-"""Where a network's weights come from: the package, Keras' download, or a file in one of three formats.
+"""Loading a network's weights: from the package, from Keras' download, or from a .h5, .npz or .mat file.
 
-Every source ends in the same `Weights`, for RGB pictures; nothing is unpickled.
+Every source yields the same `Weights`, for RGB input.  Nothing is unpickled.
 """
 
 import contextlib
@@ -20,80 +20,80 @@ import numpy as np
 
 from nst import machine
 
-CONVOLUTIONS = {  # name, as Keras has it -> filters, first to deepest
+CONVOLUTIONS = {  # Keras' layer name -> number of filters, first to deepest
     f"block{block}_conv{index}": filters
     for block, (count, filters) in enumerate(((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)), start=1)
     for index in range(1, count + 1)
 }
-PARTS = "reduce_kernel", "kernel", "expand_kernel"  # of a convolution; the first and the last only at a low rank
+PARTS = "reduce_kernel", "kernel", "expand_kernel"  # applied in this order; all but `kernel` only at low rank
 COMPACT_FILE = Path(__file__).with_name("compact.npz")
 KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
-COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: what the compact network expects
-IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, of 255: subtracted from each picture when VGG-19 was trained
-DOWNLOAD_PATIENCE = 10  # seconds without an answer
+COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: the compact network's normalization
+IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB in [0, 255], subtracted from every image when VGG-19 was trained
+DOWNLOAD_TIMEOUT = 10  # seconds without an answer
 
 
-def down_to(names: Collection[str], wanted: Collection[str]) -> list[str]:
-    """The convolutions among the parameters `names`, from the first to the deepest of the layers `wanted`."""
-    present = [layer for layer in CONVOLUTIONS if f"{layer}_kernel" in names]
+def layers_up_to(parameters: Collection[str], wanted: Collection[str]) -> list[str]:
+    """Layers with a kernel among the names `parameters`, from the first to the deepest of the layers `wanted`."""
+    present = [layer for layer in CONVOLUTIONS if f"{layer}_kernel" in parameters]
     return present[: 1 + max(present.index(layer) for layer in wanted)]
 
 
 class WeightsError(ValueError):
-    """Weights cannot be had; the message is one sentence for a person, with what would be right."""
+    """Weights cannot be loaded; the message is one sentence for the user that says what is wrong."""
 
 
 class Weights(NamedTuple):
-    """A network's parameters, and the input they expect: (image − mean) · scale with the image RGB in [0, 1]."""
+    """A network's parameters and input normalization: (image − mean) · scale for RGB images in [0, 1]."""
 
     parameters: Mapping[str, np.ndarray]  # "block1_conv1_kernel" (3, 3, in, out), "block1_conv1_bias" (out,), ...
     mean: tuple[float, float, float]
     scale: float
 
     def kernels(self, name: str) -> list[np.ndarray]:
-        """Of a layer, or of a head such as "block1_conv1_head": one, or at a low rank those applied in turn."""
-        parts = [f"{name}_{part}" for part in PARTS]
-        return [self.parameters[part] for part in parts if part in self.parameters]
+        """Kernels of a layer, or of a head such as "block1_conv1_head", in order of application."""
+        names = [f"{name}_{part}" for part in PARTS]
+        return [self.parameters[name] for name in names if name in self.parameters]
 
     def digest(self) -> str:
-        """First 16 hex digits of a SHA-256 of all convolutions, the same whatever file they came from."""
+        """First 16 hex digits of the SHA-256 of all convolutions; the same for every file format."""
         kinds = *PARTS, "bias", "head_kernel", "head_bias"
-        parts = [f"{layer}_{kind}" for layer in CONVOLUTIONS for kind in kinds]
+        names = [f"{layer}_{kind}" for layer in CONVOLUTIONS for kind in kinds]
         digest = hashlib.sha256()
-        for part in parts:
-            if part in self.parameters:
-                array = np.ascontiguousarray(self.parameters[part], "<f4")
-                digest.update(f"{part} {array.shape}".encode())
+        for name in names:
+            if name in self.parameters:
+                array = np.ascontiguousarray(self.parameters[name], "<f4")
+                digest.update(f"{name} {array.shape}".encode())
                 digest.update(array.data)
         return digest.hexdigest()[:16]
 
     def architecture(self) -> str:
-        """Which VGG it is, "VGG-19" or "VGG-16"; only the former has fourth convolutions.  Both have the first five."""
+        """Either "VGG-19" or "VGG-16", which has no fourth convolutions; the first five layers are the same in both."""
         deep = any(key.startswith("block4") for key in self.parameters)
         return "VGG-16" if deep and not any("_conv4_" in key for key in self.parameters) else "VGG-19"
 
     def filters(self) -> dict[str, tuple[int, int]]:
-        """For each convolution the number of its channels, and of those through which it is seen."""
+        """Layer -> (channels of the layer, channels after its head); both are the same where there is no head."""
         counts = {key: len(value) for key, value in self.parameters.items() if key.endswith("_bias")}
-        own = {layer: counts[f"{layer}_bias"] for layer in CONVOLUTIONS if f"{layer}_bias" in counts}
-        return {layer: (count, counts.get(f"{layer}_head_bias", count)) for layer, count in own.items()}
+        layers = {layer: counts[f"{layer}_bias"] for layer in CONVOLUTIONS if f"{layer}_bias" in counts}
+        return {layer: (count, counts.get(f"{layer}_head_bias", count)) for layer, count in layers.items()}
 
 
 def compact(path: str | Path = COMPACT_FILE) -> Weights:
-    """The compact network that comes with the package, or another that `training/` made; its shape is the file's."""
+    """The compact network in the package, or another one written by `training/`; the file determines its shapes."""
     return Weights(_read_arrays(Path(path)), COMPACT_MEAN, COMPACT_SCALE)
 
 
 def provenance(path: str | Path = COMPACT_FILE) -> dict[str, Any]:
-    """How a compact network was made: format, date, command, teachers and their rights, pictures, figures."""
+    """How a compact network was trained: format, date, command, teacher and its license, image counts, metrics."""
     with np.load(path, allow_pickle=False) as arrays:
         return json.loads(str(arrays["provenance"])) if "provenance" in arrays else {"format": 1}
 
 
-def at_hand() -> Path | None:
-    """The file with VGG-19's ImageNet weights on this machine, if there is one.
+def find_vgg19() -> Path | None:
+    """Path of VGG-19's ImageNet weights on this machine, if they are here.
 
-    NST_VGG19 names it, or as OWNER/NAME/FILE one that the Hugging Face Hub has left here; else it is Keras' download.
+    NST_VGG19 names the file, or, as OWNER/NAME/FILE, one in the Hugging Face Hub's cache; default: Keras' download.
     """
     named = os.environ.get("NST_VGG19", "")
     path = Path(named or KERAS_CACHE).expanduser()
@@ -105,34 +105,34 @@ def at_hand() -> Path | None:
 
 
 def imagenet(download: bool | None = None) -> Weights:
-    """VGG-19's ImageNet weights, from this machine or by Keras' download.
+    """VGG-19's ImageNet weights, from this machine or downloaded by Keras.
 
     Args:
-        download: whether they may be, unless NST_OFFLINE forbids it; None: not on a Space, which does so when it starts
-            and not when a visitor waits.
+        download: whether to download missing weights; NST_OFFLINE overrides it.  None: yes, except on a Hugging Face
+            Space, which downloads when it starts so that no visitor waits for it.
 
     Raises:
-        WeightsError: they are not on this machine and cannot be downloaded; or the file that is here is no good.
+        WeightsError: the weights are missing and cannot be downloaded, or their file is unusable.
     """
-    path = at_hand()
+    path = find_vgg19()
     if path and os.environ.get("NST_VGG19"):
         return read(path)
     if download is None:
         download = "SPACE_ID" not in os.environ
     if not path and (not download or machine.is_offline()):
-        raise WeightsError("VGG-19's weights are not on this machine, which is not to download them")
+        raise WeightsError("VGG-19's weights are not on this machine, and downloading them is turned off")
 
     import keras
 
-    patience = socket.getdefaulttimeout()
-    keras.utils.disable_interactive_logging()  # standard output belongs to the program that calls
+    previous = socket.getdefaulttimeout()
+    keras.utils.disable_interactive_logging()  # no progress bar on the caller's standard output
     try:
-        socket.setdefaulttimeout(DOWNLOAD_PATIENCE)  # Keras has none of its own
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras sets none
         model = keras.applications.VGG19(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception for a failed download
         raise WeightsError("VGG-19's weights could not be downloaded from the internet") from error
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(previous)
     return _caffe_weights(_keras_parameters(model))
 
 
@@ -144,7 +144,7 @@ def read(path: str | Path) -> Weights:
             `conv1_1_W`, or MatConvNet's `imagenet-vgg-verydeep-19.mat` or `-16.mat`.
 
     Raises:
-        WeightsError: the file is missing, damaged, of another format or another network.
+        WeightsError: the file is missing or damaged, or has another format or another network.
     """
     path = Path(path)
     readers = {".h5": _read_keras, ".npz": _read_npz, ".mat": _read_matconvnet}
@@ -154,14 +154,14 @@ def read(path: str | Path) -> Weights:
         raise WeightsError(f"weights: there is no file {path}")
     try:
         weights = readers[path.suffix](path)
-    except Exception as error:  # each format's reader has its own ways to fail on a foreign or damaged file
+    except Exception as error:  # each format's library raises its own types for damaged or unrelated files
         raise WeightsError(f"weights: {path.name} does not hold the convolutions of a VGG") from error
     _check_shapes(weights, path.name)
     return weights
 
 
 def _check_shapes(weights: Weights, file: str) -> None:
-    """Raise unless these are the convolutions of a VGG, of which the deepest may be missing."""
+    """Raise unless these are the convolutions of a VGG; the deepest may be missing."""
     parameters, architecture = weights.parameters, weights.architecture()
     channels, missing = 3, ""
     for layer, filters in CONVOLUTIONS.items():
@@ -172,22 +172,22 @@ def _check_shapes(weights: Weights, file: str) -> None:
             missing = missing or layer
             continue
         if missing:
-            raise WeightsError(f"weights: {file} has {layer} but not {missing}, without which it cannot be computed")
-        right = (3, 3, channels, filters)
-        if (kernel.shape, bias.shape) != (right, right[-1:]):
-            raise WeightsError(f"weights: the kernel of {layer} in {file} is {kernel.shape}; a VGG's is {right}")
+            raise WeightsError(f"weights: {file} has {layer} but not {missing}, which comes before it")
+        expected = (3, 3, channels, filters)
+        if (kernel.shape, bias.shape) != (expected, expected[-1:]):
+            raise WeightsError(f"weights: the kernel of {layer} in {file} is {kernel.shape}; a VGG's is {expected}")
         channels = filters
     if missing == next(iter(CONVOLUTIONS)):
         raise WeightsError(f"weights: {file} does not hold the convolutions of a VGG")
 
 
 def _caffe_weights(parameters: dict[str, np.ndarray]) -> Weights:
-    """VGG-19 was trained on pictures of range 255 in the order BGR; its first kernel is turned to RGB here."""
+    """Flip the first kernel to RGB: VGG-19 was trained on BGR images in [0, 255]."""
     parameters["block1_conv1_kernel"] = parameters["block1_conv1_kernel"][:, :, ::-1]
-    return Weights(parameters, _unit(IMAGENET_MEAN), 255.0)
+    return Weights(parameters, _to_unit_range(IMAGENET_MEAN), 255.0)
 
 
-def _unit(mean: Any) -> tuple[float, float, float]:
+def _to_unit_range(mean: Any) -> tuple[float, float, float]:
     red, green, blue = (float(value) / 255 for value in mean)
     return red, green, blue
 
@@ -201,11 +201,11 @@ def _keras_parameters(model: Any) -> dict[str, np.ndarray]:
 def _read_keras(path: Path) -> Weights:
     import keras
 
-    shapes = itertools.product((False, True), (keras.applications.VGG19, keras.applications.VGG16))
-    for include_top, network in shapes:  # the file may hold the three dense layers as well
+    candidates = itertools.product((False, True), (keras.applications.VGG19, keras.applications.VGG16))
+    for include_top, network in candidates:
         model = network(include_top=include_top, weights=None)  # pyright: ignore[reportArgumentType]
         with contextlib.suppress(ValueError, UserWarning), warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # as Keras says that some layers are not in the file
+            warnings.simplefilter("error", UserWarning)  # Keras only warns about layers that the file lacks
             model.load_weights(path)
             return _caffe_weights(_keras_parameters(model))
     raise WeightsError("neither a VGG-19 nor a VGG-16")
@@ -217,24 +217,24 @@ def _read_npz(path: Path) -> Weights:
 
 
 def _read_matconvnet(path: Path) -> Weights:
-    """MatConvNet stores kernels (height, width, in, out) and has turned the first one to RGB already."""
+    """MatConvNet stores kernels as (height, width, in, out), the first one already for RGB."""
     import scipy.io
 
     network = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
     parameters = {}
     for layer in network["layers"]:
         if layer.name.startswith("conv"):
-            # Files from before 2015 have `filters` and `biases` where later ones have `weights`.
+            # Files from before 2015 have `filters` and `biases` instead of `weights`.
             kernel, bias = layer.weights if hasattr(layer, "weights") else (layer.filters, layer.biases)
             parameters[_keras_name(f"{layer.name}_W")] = kernel
             parameters[_keras_name(f"{layer.name}_b")] = bias
     normalization = network["meta"].normalization if "meta" in network else network["normalization"]
     mean = np.asarray(normalization.averageImage, np.float64).reshape(-1, 3).mean(axis=0)
-    return Weights(parameters, _unit(mean), 255.0)
+    return Weights(parameters, _to_unit_range(mean), 255.0)
 
 
 def _keras_name(key: str) -> str:
-    """conv1_2_W -> block1_conv2_kernel; a name that is Keras' already stays."""
+    """conv1_2_W -> block1_conv2_kernel; Keras' own names are returned unchanged."""
     if not key.startswith("conv"):
         return key
     block, index, part = key.removeprefix("conv").split("_")
@@ -246,4 +246,4 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {key: arrays[key].astype(np.float32) for key in arrays.files if key != "provenance"}
     except zipfile.BadZipFile as error:
-        raise WeightsError(f"weights: {path.name} is damaged or cut short") from error
+        raise WeightsError(f"weights: {path.name} is damaged or incomplete") from error

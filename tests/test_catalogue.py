@@ -88,7 +88,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setitem(entry["original"], "url", f"http://127.0.0.1:{server.server_port}/starry_night.jpg")
     monkeypatch.setattr(catalogue, "_downloads", {})
     monkeypatch.setattr(catalogue, "TIMEOUT", 1.0)
-    monkeypatch.setattr(catalogue, "PATIENCE", HANG)
+    monkeypatch.setattr(catalogue, "MAX_WAIT", HANG)
     monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("NST_OFFLINE", raising=False)
@@ -103,7 +103,7 @@ def server(tmp_path, monkeypatch):
 
 
 def is_ours(path: Path, note: str) -> bool:
-    return path.name == "starry_night.jpg" and path.parent == catalogue.FOLDER and "not at hand" in note
+    return path.name == "starry_night.jpg" and path.parent == catalogue.FOLDER and "the real painting" not in note
 
 
 # --- the real painting ------------------------------------------------------------------------------------------------
@@ -133,14 +133,14 @@ def test_what_is_not_the_painting_is_not_taken_and_not_asked_for_again(server, a
 
 @pytest.fixture
 def waits(monkeypatch) -> list[float]:
-    """For how long, at the most, threads have been waited for, in seconds; the patience is 1 second."""
+    """For how long, at the most, threads have been waited for, in seconds; MAX_WAIT is 1 second."""
     waited, join = [], threading.Thread.join
 
     def recorded(thread: threading.Thread, timeout: float = HANG) -> None:
         waited.append(timeout)
         join(thread, timeout)
 
-    monkeypatch.setattr(catalogue, "PATIENCE", 1.0)
+    monkeypatch.setattr(catalogue, "MAX_WAIT", 1.0)
     monkeypatch.setattr(threading.Thread, "join", recorded)
     return waited
 
@@ -167,7 +167,7 @@ def test_dropped_packets_keep_nobody_waiting_for_more(server, waits, monkeypatch
 
 
 def test_a_refused_connection_costs_nothing(server, monkeypatch):
-    monkeypatch.setattr(catalogue, "PATIENCE", 60)
+    monkeypatch.setattr(catalogue, "MAX_WAIT", 60)
     with monkeypatch.context() as patch:
         entry = next(entry for entry in catalogue._CATALOGUE["examples"] if "original" in entry)
         patch.setitem(entry["original"], "url", "http://127.0.0.1:1/")
@@ -175,7 +175,7 @@ def test_a_refused_connection_costs_nothing(server, monkeypatch):
 
 
 def test_what_comes_late_is_there_the_next_time(server, monkeypatch):
-    monkeypatch.setattr(catalogue, "PATIENCE", 0.05)
+    monkeypatch.setattr(catalogue, "MAX_WAIT", 0.05)
     monkeypatch.setattr(catalogue, "TIMEOUT", 10)
     server.answer = "late"
     assert is_ours(*catalogue.picture("starry-night"))
@@ -235,11 +235,11 @@ def test_where_the_cache_is(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NST_CACHE", "~/here")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
-    assert catalogue._cache() == tmp_path / "here"
+    assert catalogue._cache_folder() == tmp_path / "here"
     monkeypatch.delenv("NST_CACHE")
-    assert catalogue._cache() == tmp_path / "there" / "nst"
+    assert catalogue._cache_folder() == tmp_path / "there" / "nst"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert catalogue._cache() == tmp_path / ".cache" / "nst"
+    assert catalogue._cache_folder() == tmp_path / ".cache" / "nst"
 
 
 # --- paintings that are fetched by name -------------------------------------------------------------------------------
@@ -251,13 +251,13 @@ def fetching(server, monkeypatch):
     entries = [entry for entry in catalogue._CATALOGUE["examples"] if "file" in entry or entry["name"] == "scream"]
     monkeypatch.setitem(catalogue._CATALOGUE, "examples", entries)
     monkeypatch.setitem(entries[-1]["original"], "url", f"http://127.0.0.1:{server.server_port}/scream.jpg?width=1280")
-    monkeypatch.setitem(entries[-1]["original"], "proportions", 1.26)
+    monkeypatch.setitem(entries[-1]["original"], "aspect_ratio", 1.26)
     return server
 
 
 def test_what_is_fetched_is_an_example_from_then_on(fetching, tmp_path):
     assert catalogue.missing() == ("scream",)
-    with pytest.raises(CatalogueError, match=r"scream is not here yet; `python -m nst examples --fetch` gets it"):
+    with pytest.raises(CatalogueError, match=r"scream is not here yet; download it: `python -m nst examples --fetch`"):
         catalogue.picture("scream")
     assert "scream" not in {example.name for example in catalogue.examples()}
     assert not fetching.agents  # nobody has asked for it
@@ -287,34 +287,34 @@ def test_pairs_appear_with_their_paintings(fetching):
     "answer, reason",
     [
         ("missing", "127.0.0.1:.* answered 404 Not Found"),
-        ("page", "what came is not this painting; perhaps your network wants you to log in first"),
-        ("square", "what came is not this painting"),
-        ("cut", "what came is not this painting"),
+        ("page", "the server sent something else; perhaps your network wants you to log in first"),
+        ("square", "the server sent something else"),
+        ("cut", "the server sent something else"),
         ("endless", "it is larger than 10 MB"),
         ("trickling", "it takes longer than 0.2 seconds"),
-        ("silent", "127.0.0.1:.* could not be reached or broke off "),
+        ("silent", "the connection to 127.0.0.1:.* failed "),
     ],
 )
-def test_why_a_painting_could_not_be_had(fetching, monkeypatch, answer, reason):
+def test_why_a_painting_could_not_be_fetched(fetching, monkeypatch, answer, reason):
     monkeypatch.setattr(catalogue, "MAX_SECONDS", 0.2 if answer == "trickling" else 60)
     monkeypatch.setattr(catalogue, "TIMEOUT", 0.2 if answer == "silent" else 10)
     fetching.answer = answer
     told = list(catalogue.fetch())
     assert [here for here, _ in told] == [False, False]
-    assert re.match(f"scream: The Scream by Edvard Munch could not be had: {reason}", told[1][1])
+    assert re.match(f"scream: The Scream by Edvard Munch could not be fetched: {reason}", told[1][1])
     assert catalogue.missing() == ("scream",)
 
 
 def test_a_cache_that_cannot_keep_a_painting(fetching, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("NST_CACHE", str(tmp_path / "file" / "cache"))
-    assert "it cannot be kept in" in next(catalogue.fetch())[1]
+    assert "it cannot be saved in" in next(catalogue.fetch())[1]
 
 
 def test_the_command_that_fetches(fetching, monkeypatch, capsys):
     monkeypatch.setenv("NST_OFFLINE", "1")
     assert main(["examples", "--fetch"]) == 2
-    assert capsys.readouterr().out.count("could not be had: NST_OFFLINE forbids fetching it.\n") == 2
+    assert capsys.readouterr().out.count("could not be fetched: NST_OFFLINE forbids downloads.\n") == 2
     assert not fetching.agents
     assert main(["examples"]) == 0
     assert capsys.readouterr().out.endswith("with `python -m nst examples --fetch`: scream.\n")
@@ -348,7 +348,7 @@ def test_every_original_says_where_it_is_and_how_wide():
             original = Original(**entry["original"])
             name = original.source.removeprefix("https://commons.wikimedia.org/wiki/File:")
             assert original.url == f"https://commons.wikimedia.org/wiki/Special:FilePath/{name}?width=1280"
-            assert 0.5 < original.proportions < 2
+            assert 0.5 < original.aspect_ratio < 2
             assert original.license == "public domain"
 
 
@@ -392,7 +392,7 @@ def test_without_gradio_or_its_photos_the_rest_remains(gradio, tmp_path, monkeyp
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
     monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
     assert [example.name for example in catalogue.examples()] == PAINTINGS
-    with pytest.raises(CatalogueError, match="The example tower is a part of gradio, which is not installed"):
+    with pytest.raises(CatalogueError, match="The example tower comes with gradio, which is not installed"):
         catalogue.picture("tower")
 
 

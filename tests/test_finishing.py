@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from nst.finishing import CEILING, Finishing, _is_outside, _linear, _oklab, _pixels, finish
+from nst.finishing import MAX_DETAIL, Finishing, _out_of_gamut, _to_linear, _to_oklab, _to_srgb, finish
 
 LEVELS = np.arange(0, 256, 15, dtype=np.uint8)
 CUBE = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS), axis=-1).reshape(18, -1, 3)
@@ -58,23 +58,23 @@ def test_wrong_values_get_one_sentence(name, low, value):
     ],
 )
 def test_published_colors(color, expected):
-    assert _oklab(flat(*color))[:, 0, 0] == pytest.approx(expected, abs=2e-5)
+    assert _to_oklab(flat(*color))[:, 0, 0] == pytest.approx(expected, abs=2e-5)
 
 
 def test_there_and_back():
-    assert np.abs(_pixels(_oklab(CUBE)).astype(int) - CUBE).max() <= 1
+    assert np.abs(_to_srgb(_to_oklab(CUBE)).astype(int) - CUBE).max() <= 1
 
 
 def test_colors_the_screen_has_not_become_grayer_only():
     lightness, angle = np.meshgrid(np.linspace(0.3, 0.95, 40), np.linspace(-np.pi, np.pi, 72))
     lab = np.stack([lightness, 0.4 * np.cos(angle), 0.4 * np.sin(angle)]).astype(np.float32)
-    assert _is_outside(_linear(lab)).all()
-    shown = _oklab(_pixels(lab))
+    assert _out_of_gamut(_to_linear(lab)).all()
+    shown = _to_oklab(_to_srgb(lab))
     assert np.abs(shown[0] - lab[0]).max() < 0.012  # a level or two of the darkest channel
     vivid = np.hypot(shown[1], shown[2]) > 0.06
     assert vivid.mean() > 0.7
     assert np.abs(np.angle(np.exp(1j * (hue(shown) - hue(lab)))))[vivid].max() < np.radians(4)
-    assert (_pixels(lab).min(axis=-1) < 25).mean() > 0.5  # no grayer than it must be
+    assert (_to_srgb(lab).min(axis=-1) < 25).mean() > 0.5  # no grayer than it must be
 
 
 # --- color ------------------------------------------------------------------------------------------------------------
@@ -83,18 +83,18 @@ def test_colors_the_screen_has_not_become_grayer_only():
 def test_colors_of_a_gray_photo_make_gray_of_the_same_lightness():
     gray = finish(NOISE, np.repeat(OTHER[..., :1], 3, axis=-1), COLOR)
     assert np.ptp(gray.astype(int), axis=-1).max() <= 1
-    assert _oklab(gray)[0] == pytest.approx(_oklab(NOISE)[0], abs=0.01)
+    assert _to_oklab(gray)[0] == pytest.approx(_to_oklab(NOISE)[0], abs=0.01)
 
 
 def test_original_color_keeps_the_lightness_and_takes_the_hue():
-    finished = _oklab(finish(flat(60, 90, 160), flat(170, 120, 60), COLOR))
-    assert finished[0] == pytest.approx(_oklab(flat(60, 90, 160))[0], abs=0.005)
-    assert finished[1:] == pytest.approx(_oklab(flat(170, 120, 60))[1:], abs=0.005)
+    finished = _to_oklab(finish(flat(60, 90, 160), flat(170, 120, 60), COLOR))
+    assert finished[0] == pytest.approx(_to_oklab(flat(60, 90, 160))[0], abs=0.005)
+    assert finished[1:] == pytest.approx(_to_oklab(flat(170, 120, 60))[1:], abs=0.005)
 
 
 def test_half_the_original_color_is_halfway():
-    finished = _oklab(finish(flat(60, 90, 160), flat(170, 120, 60), Finishing(original_color=0.5)))
-    middle = (_oklab(flat(60, 90, 160)) + _oklab(flat(170, 120, 60))) / 2
+    finished = _to_oklab(finish(flat(60, 90, 160), flat(170, 120, 60), Finishing(original_color=0.5)))
+    middle = (_to_oklab(flat(60, 90, 160)) + _to_oklab(flat(170, 120, 60))) / 2
     assert finished[1:] == pytest.approx(middle[1:], abs=0.005)
 
 
@@ -121,12 +121,12 @@ def test_sharpness_leaves_flat_areas_alone(finishing):
 
 def test_sharpness_works_on_the_contrast_of_an_edge_and_not_on_its_hue():
     edge = np.repeat(np.repeat([[[30, 50, 90], [170, 185, 215]]], 400, axis=1), 20, axis=0).astype(np.uint8)
-    before, sharp, soft = (_oklab(finish(edge, edge, finishing)) for finishing in (Finishing(), SHARP, SOFT))
+    before, sharp, soft = (_to_oklab(finish(edge, edge, finishing)) for finishing in (Finishing(), SHARP, SOFT))
     step, sharper, softer = ((lab[0, 10, 400] - lab[0, 10, 399]) for lab in (before, sharp, soft))
-    assert softer < step < sharper < step + 2 * CEILING
+    assert softer < step < sharper < step + 2 * MAX_DETAIL
     assert np.abs(hue(sharp) - hue(before)).max() < 0.05
     assert (sharp[:, :, :390] == before[:, :, :390]).all()  # no halo away from the edge
-    assert abs(sharp[0] - before[0]).max() < CEILING
+    assert abs(sharp[0] - before[0]).max() < MAX_DETAIL
 
 
 # --- every picture ----------------------------------------------------------------------------------------------------
@@ -159,6 +159,6 @@ def test_no_color_of_the_cube_becomes_nan():
     with np.errstate(all="raise"):
         for finishing in (COLOR, SOFT, SHARP, EVERYTHING):
             finish(CUBE, CUBE[::-1, ::-1], finishing)
-            lab = _oklab(CUBE)
+            lab = _to_oklab(CUBE)
             lab[1:] *= 3
-            assert np.isfinite(_linear(lab)).all()
+            assert np.isfinite(_to_linear(lab)).all()

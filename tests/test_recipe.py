@@ -85,7 +85,7 @@ def test_odd_names(name, suffix, tmp_path):
 
 
 def test_other_programs_can_read_the_texts(tmp_path):
-    words = "Neural style transfer: photo.jpg in the manner of a.png and b.webp"
+    words = "Neural style transfer: photo.jpg in the style of a.png and b.webp"
     for suffix in SUFFIXES:
         images.save(PIXELS, tmp_path / f"out{suffix}", texts=made().texts)
         with Image.open(tmp_path / f"out{suffix}") as image:
@@ -195,8 +195,8 @@ def test_settings_that_are_unknown_or_refused_are_named_and_the_others_kept():
     told = recipe.parse(changed(settings=settings))
     assert told.settings == Settings(strength=70, seed=3)
     assert told.notes == (
-        "size: 99999 should be a whole number from 64 to 4096; its default is taken.",
-        "pooling: ['max'] should be average or max; its default is taken.",
+        "size: 99999 should be a whole number from 64 to 4096; the default is used.",
+        "pooling: ['max'] should be average or max; the default is used.",
         "This version has no setting brush? or tiles.",
     )
 
@@ -208,7 +208,7 @@ def test_finishing_touches_are_told_and_taken_as_far_as_they_go():
     told = recipe.parse(changed(finishing={"sharpness": 9, "photo_blend": 1, "glitter": 1}))
     assert told.finishing == {"photo_blend": 1}
     assert told.notes == (
-        "sharpness: 9 should be a number from -1 to 1; its default is taken.",
+        "sharpness: 9 should be a number from -1 to 1; the default is used.",
         "This version has no setting glitter.",
     )
 
@@ -219,7 +219,7 @@ def test_a_recipe_that_cannot_be_followed_to_the_letter_says_so():
     steered = recipe.describe(SETTINGS, network, used, FRAME, PIXELS, steered=True)
     told = recipe.parse(steered.text)
     assert told == steered != made() and told.steered
-    assert told.notes == ("Its sliders were pulled while it was painted: its last settings make a similar picture.",)
+    assert told.notes == ("Its settings were changed while it was painted: the last ones give only a similar picture.",)
     assert recipe.parse(told.text).notes == told.notes
     for value in (False, 1, "true", None, [True]):
         told = recipe.parse(changed(steered=value))
@@ -270,7 +270,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_recipe_is_one_sentence(name):
-    with pytest.raises(ValueError, match=r"^The recipe in this picture is damaged, or not of this program\.$"):
+    with pytest.raises(ValueError, match=r"^The recipe in this picture is damaged, or another program wrote it\.$"):
         recipe.parse(DAMAGED[name])
     with pytest.raises(ValueError, match=r"^The recipe in this picture is damaged"):
         recipe.read(b"\x89PNG..\0" + DAMAGED[name].encode())

@@ -174,5 +174,5 @@ def test_a_film_keeps_what_it_was_told_to_and_no_large_pictures():
     film = timelapse.Film(frames=8)
     for picture in [flat(900, 1200, 9)] * 5 + [flat(30, 40, 9)] * 50:
         film.append(picture)
-        assert len(film._kept) < 8
-    assert {images.load(jpeg).shape for jpeg in film._kept} <= {(1, 576, 768, 3), (1, 30, 40, 3)}
+        assert len(film._jpegs) < 8
+    assert {images.load(jpeg).shape for jpeg in film._jpegs} <= {(1, 576, 768, 3), (1, 30, 40, 3)}

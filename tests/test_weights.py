@@ -194,13 +194,13 @@ def bare(monkeypatch, tmp_path):
 
 
 def test_keras_download_is_found_and_a_named_file_comes_first(model, kernels, bare, monkeypatch):
-    assert weights.at_hand() is None
+    assert weights.find_vgg19() is None
     (bare / "keras.h5").touch()
-    assert weights.at_hand() == bare / "keras.h5"
+    assert weights.find_vgg19() == bare / "keras.h5"
     monkeypatch.setenv("NST_VGG19", str(bare / "mine.npz"))
-    assert weights.at_hand() is None  # what was named is not here: a person is to know
+    assert weights.find_vgg19() is None  # a missing file that was named is an error, not a fallback
     np.savez(bare / "mine.npz", **weights._keras_parameters(model))
-    assert weights.at_hand() == bare / "mine.npz"
+    assert weights.find_vgg19() == bare / "mine.npz"
     assert_same(weights.imagenet(), kernels)
 
 
@@ -212,13 +212,13 @@ def test_a_file_that_a_space_preloads_is_found_in_the_hubs_cache(bare, monkeypat
     (bare / "models--me--eyes" / "refs" / "main").write_text("a" * 40)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", partial(try_to_load_from_cache, cache_dir=bare))
     monkeypatch.setenv("NST_VGG19", "me/eyes/keras/vgg19.npz")
-    assert weights.at_hand() == snapshot / "keras" / "vgg19.npz"
+    assert weights.find_vgg19() == snapshot / "keras" / "vgg19.npz"
     monkeypatch.setenv("NST_VGG19", "me/eyes/other.npz")
-    assert weights.at_hand() is None
+    assert weights.find_vgg19() is None
 
 
 @pytest.mark.parametrize(("name", "download"), [("NST_OFFLINE", None), ("NST_OFFLINE", True), ("SPACE_ID", None)])
 def test_where_nothing_may_be_downloaded_it_is_said(bare, monkeypatch, name, download):
     monkeypatch.setenv(name, "1")
-    with pytest.raises(WeightsError, match="are not on this machine, which is not to download them"):
+    with pytest.raises(WeightsError, match="are not on this machine, and downloading them is turned off"):
         weights.imagenet(download)

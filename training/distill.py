@@ -177,7 +177,7 @@ class Teacher(keras.Model):
     def __init__(self, source: weights.Weights, pooling: str):
         super().__init__(trainable=False, name="teacher", autocast=False)
         self._source, self._pool = source, _pooling(pooling)
-        self.down = tuple(weights.down_to(source.parameters, TAPPED))
+        self.down = tuple(weights.layers_up_to(source.parameters, TAPPED))
         self.filters = {layer: len(source.parameters[f"{layer}_bias"]) for layer in self.down}
         self._arrays = {}
         for layer in self.down:

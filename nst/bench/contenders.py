@@ -17,7 +17,7 @@ import numpy as np
 from nst import weights as sources
 from nst.machine import peak_memory
 from nst.settings import Settings
-from nst.weights import CONVOLUTIONS, PARTS, Weights, down_to
+from nst.weights import CONVOLUTIONS, PARTS, Weights, layers_up_to
 
 TURN = 0.6  # seconds of steps at least: the first one of a turn finds the caches full of others' data
 
@@ -44,7 +44,7 @@ def step_flops(
     """
     wanted = {*content_layers, *style_layers}
     forward = 0
-    for layer in down_to(shapes, wanted):
+    for layer in layers_up_to(shapes, wanted):
         stride = 2 ** (int(layer[5]) - 1)
         margin = margins[stride >= 4]
         rows, columns = -(-(height + 2 * margin) // stride), -(-(width + 2 * margin) // stride)
@@ -77,7 +77,7 @@ def find_weights(network: str) -> tuple[Weights, str]:
     """A network's weights, without a download, and what they are."""
     if network == "compact":
         return sources.compact(), "in the package"
-    if sources.at_hand():
+    if sources.find_vgg19():
         return sources.imagenet(), "ImageNet"
     return random_weights(), "random"
 

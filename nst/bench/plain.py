@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nst.weights import Weights, down_to
+from nst.weights import Weights, layers_up_to
 
 Shares = Mapping[str, float]  # layer -> its share in the loss
 LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # TensorFlow's tutorial's rate, our β
@@ -33,7 +33,7 @@ def keras_model(weights: Weights, wanted: Shares) -> keras.Model:
         values[name] = [last, weights.parameters[f"{name}_bias"]]
         return convolved(x, last, name, activation="relu")
 
-    for layer in down_to(weights.parameters, wanted):
+    for layer in layers_up_to(weights.parameters, wanted):
         if layer.endswith("conv1") and layer != "block1_conv1":
             x = keras.layers.MaxPooling2D()(x)
         x = convolution(x, layer)

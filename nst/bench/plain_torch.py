@@ -7,7 +7,7 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingImports]
 
-from nst.weights import Weights, down_to
+from nst.weights import Weights, layers_up_to
 
 Shares = Mapping[str, float]  # layer -> its share in the loss
 LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # TensorFlow's tutorial's rate, our β
@@ -50,7 +50,7 @@ def stepper(
     def network(image: Any) -> dict[str, Any]:
         x = ((image - mean) * weights.scale).to(dtype)
         outputs = {}
-        for layer in down_to(weights.parameters, wanted):
+        for layer in layers_up_to(weights.parameters, wanted):
             if layer.endswith("conv1") and layer != "block1_conv1":
                 x = F.max_pool2d(x, 2)
             x = convolution(x, layer)

@@ -108,7 +108,7 @@ def _examples() -> Finding:
 
 
 def _vgg19() -> Finding:
-    if path := weights.at_hand():
+    if path := weights.find_vgg19():
         return Finding("VGG-19", f"its weights are at {path}")
     advice = "Keras downloads them when a picture asks for them: --network vgg19. The compact network needs none."
     if "SPACE_ID" in os.environ:

@@ -215,7 +215,7 @@ class Studio:
 
 def _download() -> None:
     """Download VGG-19's weights, if they are not here yet."""
-    if not weights.at_hand():
+    if not weights.find_vgg19():
         with contextlib.suppress(weights.WeightsError):  # then the compact network paints, with a reason
             weights.imagenet(download=True)
 

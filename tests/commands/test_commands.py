@@ -281,7 +281,7 @@ def test_a_film_keeps_its_first_its_last_and_evenly_chosen_others(monkeypatch):
     film = Film()
     for index in range(10 * FILM_FRAMES):
         film.append(np.full((16, 24, 3), index * 255 // (10 * FILM_FRAMES), np.uint8))
-        assert len(film._kept) < FILM_FRAMES
+        assert len(film._jpegs) < FILM_FRAMES
     film.append(np.full((FILM_SIDE, 2 * FILM_SIDE, 3), 255, np.uint8))
     film.write("film.webp")
     grays = [int(frame[0, 0, 0]) for frame in written]
