@@ -89,7 +89,7 @@ def crop(path: Path, side: int, random: np.random.Generator, smallest: float) ->
 
 
 def augmented(image: Image.Image, random: np.random.Generator) -> np.ndarray:
-    """Flip, rotate, tint, vary brightness, contrast and saturation; one in eight gets noise, as when painting begins."""
+    """Flip, rotate, tint, vary brightness, contrast and saturation; noise on one in eight, as when painting begins."""
     for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = change(image).enhance(random.uniform(0.7, 1.3))
     if random.random() < 0.5:
@@ -478,7 +478,7 @@ def _renewed(x: Any, margin: int) -> Any:
 
 
 def _aside(height: int, layer: str) -> int:
-    """Rows at each end that the training loss skips: it uses the middle quarter in block 1, the middle half in block 2."""
+    """Rows at each end that the training loss skips: it uses the middle quarter in block 1, half in block 2."""
     return height * max(0, 4 - stride(layer)) // 8
 
 
