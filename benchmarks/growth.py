@@ -31,9 +31,9 @@ def pixels(networks: list[str], sizes: list[int], precision: str) -> None:
         measured: list[tuple[int, float, int]] = []  # pixels, seconds per step, bytes
         for size in sizes:
             contender = run.Contender(kind="ours", network=network, precision=precision, size=size)
-            contender.facts()
+            contender.info()
             for turn in range(-1, TURNS):
-                contender.take_turn(count=turn >= 0)
+                contender.take_turn(record=turn >= 0)
             memory = contender.finish()
             if not contender.turns or memory is None:
                 print(f"{network:>8}  {size:>5}  {contender.error}")
@@ -76,7 +76,7 @@ def paintings(network: str, precision: str, size: int = 256, most: int = 4, roun
 
     transfer = StyleTransfer(Network(network, contenders.find_weights(network)[0], precision=precision))
     settings = Settings(size=size, min_scale=size, steps=(50,), frames_per_second=60)
-    content, *styles = contenders.pictures(size, most + 1)
+    content, *styles = contenders.noise_images(size, most + 1)
     first: dict[int, list[float]] = {}
     step: dict[int, list[float]] = {}
     for turn in range(-1, rounds):  # the first includes compilation
@@ -105,7 +105,7 @@ def main() -> None:
     options = parser.parse_args()
     networks, sizes = options.networks.split(","), sorted(map(int, options.sizes.split(",")))
     probe = run.Contender(kind="peak", precision="auto")
-    precision = probe.facts()["precision"]
+    precision = probe.info()["precision"]
     probe.finish()
     print(f"{machine.describe(('tensorflow', 'keras'))}; {precision}")
     pixels(networks, sizes, precision)
