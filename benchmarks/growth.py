@@ -1,8 +1,8 @@
-"""How cost grows: with the pixels, to 2048 x 2048, and with the number of paintings; and what fits into 16 GB.
+"""Time and memory by size, up to 2048 x 2048, and time by number of paintings; and what fits into 16 GB.
 
     python benchmarks/growth.py [--networks compact,vgg19] [--sizes 256,512,1024,2048]
 
-In the machine's quicker precision.  Each size is measured in a process of its own, whose peak memory is the size's.
+Runs in the machine's faster precision.  Each size has its own process, so that its peak memory can be measured.
 """
 
 import argparse
@@ -20,20 +20,20 @@ from nst.bench import run
 from nst.settings import Settings
 
 GIGABYTES = 16
-TURNS = 2  # after the first, which waits for the compiler
-BENT = 0.15  # a cost that grows this much more or less than the pixels, to the power, is not called linear
+TURNS = 2  # after a first one that includes compilation
+BENT = 0.15  # growth is called linear if its exponent is within this of 1
 
 
 def pixels(networks: list[str], sizes: list[int], precision: str) -> None:
-    """A table of seconds and memory by size, for each network, and what follows from it."""
+    """Print a table of time and memory by size for each network, with a conclusion."""
     print(f"{'network':>8}  {'size':>5}  {'s/step':>8}  {'µs/pixel':>8}  {'power':>6}  {'memory GB':>9}")
     for network in networks:
-        measured: list[tuple[int, float, int]] = []  # pixels, seconds a step, bytes
+        measured: list[tuple[int, float, int]] = []  # pixels, seconds per step, bytes
         for size in sizes:
             contender = run.Contender(kind="ours", network=network, precision=precision, size=size)
-            contender.facts()
+            contender.info()
             for turn in range(-1, TURNS):
-                contender.take_turn(count=turn >= 0)
+                contender.take_turn(record=turn >= 0)
             memory = contender.finish()
             if not contender.turns or memory is None:
                 print(f"{network:>8}  {size:>5}  {contender.error}")
@@ -49,12 +49,12 @@ def pixels(networks: list[str], sizes: list[int], precision: str) -> None:
 
 
 def growth(before: tuple[int, float, int], after: tuple[int, float, int]) -> float:
-    """The power of the pixels that the seconds grew with from one size to the next: 1 is linear."""
+    """The exponent with which time grew from one size to the next: 1 is linear in the pixels."""
     return math.log(after[1] / before[1]) / math.log(after[0] / before[0])
 
 
 def conclusion(measured: list[tuple[int, float, int]]) -> str:
-    """Where the seconds are not linear, and the largest square that fits, from the two largest sizes' memory."""
+    """Where growth is not linear, and the largest square that fits, extrapolated from the two largest sizes."""
     bent = [f"{after[0] ** 0.5:.0f}" for before, after in pairwise(measured) if abs(growth(before, after) - 1) > BENT]
     words = f"not linear in the pixels on the way to {', '.join(bent)}" if bent else "linear in the pixels"
     if len(measured) < 2:
@@ -69,17 +69,17 @@ def conclusion(measured: list[tuple[int, float, int]]) -> str:
 
 
 def paintings(network: str, precision: str, size: int = 256, most: int = 4, rounds: int = 3) -> None:
-    """Seconds to the first picture (targets, and one look at the image) and a step, for 1 to `most` paintings."""
+    """Print the time to the first picture (targets and one forward pass) and per step, for 1 to `most` paintings."""
     from nst.bench import contenders
     from nst.features import Network
     from nst.transfer import StyleTransfer
 
     transfer = StyleTransfer(Network(network, contenders.find_weights(network)[0], precision=precision))
     settings = Settings(size=size, min_scale=size, steps=(50,), frames_per_second=60)
-    content, *styles = contenders.pictures(size, most + 1)
+    content, *styles = contenders.noise_images(size, most + 1)
     first: dict[int, list[float]] = {}
     step: dict[int, list[float]] = {}
-    for turn in range(-1, rounds):  # the first waits for the compiler
+    for turn in range(-1, rounds):  # the first includes compilation
         for count in range(1, most + 1):
             frames = transfer.stylize(content, styles[:count], settings)
             times = [time.perf_counter()]
@@ -105,7 +105,7 @@ def main() -> None:
     options = parser.parse_args()
     networks, sizes = options.networks.split(","), sorted(map(int, options.sizes.split(",")))
     probe = run.Contender(kind="peak", precision="auto")
-    precision = probe.facts()["precision"]
+    precision = probe.info()["precision"]
     probe.finish()
     print(f"{machine.describe(('tensorflow', 'keras'))}; {precision}")
     pixels(networks, sizes, precision)

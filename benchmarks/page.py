@@ -1,8 +1,8 @@
-"""How long a visitor waits: the Starry Night pairing painted to the end on the page, in headless Chromium.
+"""How long a visitor waits: paints the Starry Night pair on the page, in headless Chromium.
 
     python benchmarks/page.py [RUNS]
 
-The page runs in this process, warmed as at start-up; the browser shares its cores.  Needs Chromium and Playwright
+The page runs in this process, warmed up as at start-up; the browser shares its cores.  Needs Chromium and Playwright
 (`pip install -e .[test]`).
 """
 
@@ -28,7 +28,7 @@ WATCH = """() => {
 
 
 def main(runs: int) -> None:
-    """Paint `runs` times, each as a new visitor, and print a row for each."""
+    """Paint `runs` times, each time as a new visitor, and print a row for each."""
     studio = Studio()
     studio.warm()
     page = layout.build(studio)

@@ -1,11 +1,11 @@
-"""Which network, which settings paint better: many unlike pairs on a contact sheet, and a table of what a judge sees.
+"""Compare networks and settings: many different pairs on a contact sheet, and a table of a judge network's losses.
 
     python benchmarks/pictures.py compact RUN/compact.npz compact:content_weight=0.5 judge --judge VGG.npz \
         --pictures FOLDER --published FOLDER --out FOLDER
 
-A contestant is `compact`, a file with a network, or `judge`, with settings that differ from the defaults.  The judge is
-a genuine VGG; without a file of one, the compact network judges its own work.  `--gradients` compares gradients, too.
-Pairs whose pictures are not at hand are left out; a picture that an earlier run has painted is not painted again.
+A contestant is `compact`, a file with a network, or `judge`, with settings that differ from the defaults.  The judge
+is a genuine VGG; without a file of one, the compact network judges its own work.  `--gradients` compares gradients too.
+Skips pairs whose pictures are missing, and reuses pictures that an earlier run painted.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from nst.machine import describe
 from nst.objective import Objective
 from nst.optimizers import Losses
 
-PAIRS = (  # photo, painting (examples by name, or files in the folders of pictures), a published picture of the two
+PAIRS = (  # photo, painting (an example's name, or a file in the folders of pictures), published picture of the pair
     ("tubingen.jpg", "starry_night_contrast.jpg", "tubingen_starry_neural-style.png"),
     ("golden_gate.jpg", "starry_night_contrast.jpg", "golden_gate_starry_neural-style.png"),
     ("tubingen.jpg", "shipwreck.jpg", "tubingen_shipwreck_neural-style.png"),
@@ -50,31 +50,31 @@ PAIRS = (  # photo, painting (examples by name, or files in the folders of pictu
     ("drawn:logo", "woodcut-wave", ""),
     ("drawn:lines", "starry-night", ""),
 )
-SIDES = 128, 256, 512  # pixels, at which the judge looks
-HEIGHT = 360  # pixels of a row of the sheet
+SIDES = 128, 256, 512  # longest sides, in pixels, at which pictures are judged
+HEIGHT = 360  # of a row of the sheet, in pixels
 TERMS = "content", "style", "total"
 
 
 class Contestant(NamedTuple):
-    """What paints."""
+    """A network with settings."""
 
-    name: str  # as on the command line, files without their folder
+    name: str  # as on the command line, without folders
     network: Network
     settings: Settings
 
 
 class Painted(NamedTuple):
-    """One picture, and how it is judged."""
+    """One picture with its figures."""
 
     image: np.ndarray  # uint8 (H, W, 3)
-    seconds: float  # of the whole run; NaN if it was painted earlier
+    seconds: float  # of the whole run; NaN if an earlier run painted it
     losses: dict[int, dict[str, float]]  # side -> the judge's losses by TERMS, at default weights
-    color: float  # how far its colors are from the painting's
-    detail: float  # share of the finest detail; a photo has 0.6 %, published results 0.2 to 0.3 %
+    color: float  # `color_distance` to the painting
+    detail: float  # `finest_detail`; a photo has 0.6 %, published results 0.2 to 0.3 %
 
 
 class Judge:
-    """What one network sees in pictures of a pair, at `side` pixels, default settings, and no `composition` or `focus`.
+    """One network's losses of pictures of a pair, at `side` pixels, default settings without `composition` or `focus`.
 
     Pictures are float32 (1, H, W, 3) in [0, 1], of any size.
     """
@@ -82,17 +82,17 @@ class Judge:
     def __init__(self, network: Network, photo: np.ndarray, painting: np.ndarray, side: int):
         self._network = network
         self._size = images.fit(*photo.shape[1:3], side)
-        settings = Settings(size=side, composition=0, focus=0)  # the losses as they are, at each side
+        settings = Settings(size=side, composition=0, focus=0)  # the plain losses at each side
         objective = Objective.of(network, images.resize(photo, *self._size), [painting], settings)
         self._objective = objective._replace(subsamples=False)
 
     def losses(self, image: np.ndarray) -> dict[str, float]:
-        """By TERMS."""
+        """The losses, by TERMS."""
         losses, _ = self._look(image, self._objective)
         return {term: float(losses[term]) for term in TERMS}
 
     def gradients(self, image: np.ndarray) -> list[np.ndarray]:
-        """By the image, of the content term, the style term with the smoothness, and J."""
+        """Gradients to the image: of the content term, of style and total variation, and of J."""
         nothing, weights = tf.zeros(()), self._objective.weights
         of_content = weights | {"style": nothing, "total_variation": nothing}
         kinds = of_content, weights | {"content": nothing}, weights
@@ -103,10 +103,10 @@ class Judge:
 
 
 def contestant(words: str, judge: Network, settings: Settings) -> Contestant:
-    """From the command line: NETWORK, or NETWORK:NAME=VALUE:NAME=VALUE.
+    """Parse NETWORK or NETWORK:NAME=VALUE:NAME=VALUE.
 
     Raises:
-        ValueError: the file or a setting is not good.
+        ValueError: the file or a setting is wrong.
     """
     name, *changes = re.split(r":(?=\w+=)", words)
     for change in changes:
@@ -132,7 +132,7 @@ def _value(text: str) -> Any:
 
 
 def _weights(path: Path) -> weights.Weights:
-    """A compact network, which has heads, or a genuine one."""
+    """Read a compact network, recognized by its heads, or a genuine one."""
     if path.suffix == ".npz" and path.is_file():
         source = weights.compact(path)
         if any("_head_" in name for name in source.parameters):
@@ -173,7 +173,7 @@ def located(name: str, folders: list[Path], out: Path) -> Path | None:
 
 
 def paint(contestant: Contestant, photo: np.ndarray, painting: np.ndarray, kept: Path) -> tuple[np.ndarray, float]:
-    """The picture, and the seconds that it took; of an earlier run if it is there already."""
+    """Paint, or reuse an earlier run's picture; returns uint8 (H, W, 3) and seconds."""
     key = f"{contestant.network.weights_hash} {contestant.settings}".encode()
     file = kept.with_name(f"{kept.name}_{hashlib.sha256(key).hexdigest()[:8]}.png")
     if file.is_file():
@@ -195,7 +195,7 @@ def color_distance(ours: np.ndarray, theirs: np.ndarray, directions: int = 64) -
 
 
 def finest_detail(image: np.ndarray) -> float:
-    """Energy of the 2 × 2 diagonal differences in that of the luminance around its mean; image uint8 (H, W, 3)."""
+    """Energy of 2 × 2 diagonal differences, relative to the luminance around its mean; image uint8 (H, W, 3)."""
     luminance = image.astype(np.float64) @ (0.299, 0.587, 0.114)
     height, width = (side // 2 * 2 for side in luminance.shape)
     a, b, c, d = (luminance[i:height:2, j:width:2] for i in (0, 1) for j in (0, 1))
@@ -203,14 +203,14 @@ def finest_detail(image: np.ndarray) -> float:
 
 
 def judged(judges: dict[int, Judge], image: np.ndarray, seconds: float, painting: np.ndarray) -> Painted:
-    """The picture with its figures."""
+    """Judge a picture."""
     picture = image[np.newaxis] / np.float32(255)
     losses = {side: judge.losses(picture) for side, judge in judges.items()}
     return Painted(image, seconds, losses, color_distance(picture, painting), finest_detail(image))
 
 
 def sheet(rows: list[tuple[list[Image.Image], list[Image.Image]]], caption: str) -> Image.Image:
-    """A row for each pair: photo above painting, then the pictures."""
+    """A contact sheet with a row for each pair: photo above painting, then the pictures."""
     strips = []
     for pair, pictures in rows:
         small = Image.new("RGB", (HEIGHT * 2 // 3, HEIGHT), "white")
@@ -229,7 +229,7 @@ def sheet(rows: list[tuple[list[Image.Image], list[Image.Image]]], caption: str)
 
 
 def table(rows: dict[str, dict[str, Painted]]) -> str:
-    """Markdown: a row for each picture, then each contestant's mean and worst; ratios are to the picture of `judge`."""
+    """Markdown rows for each picture, then each contestant's mean and worst; ratios are to the picture of `judge`."""
     sides = next(iter(next(iter(rows.values())).values())).losses  # the same for all
     heads = ["pair", "painted by", "J ratio", "content ratio", "style ratio"]
     heads += [f"{term} {side}" for term in TERMS[:2] for side in sides] + ["color", "finest detail", "s"]
@@ -248,7 +248,7 @@ def table(rows: dict[str, dict[str, Painted]]) -> str:
 
 
 def _ratios(made: Painted, judges: Painted | None) -> list[float]:
-    """J, content and style of a picture by those of the judge's own, at the finest of SIDES."""
+    """J, content and style of a picture divided by those of the judge's own, at the largest of SIDES."""
     ours, theirs = (list(p.losses.values())[-1] if p else {} for p in (made, judges))
     return [ours[term] / theirs[term] if theirs else float("nan") for term in ("total", "content", "style")]
 
@@ -264,7 +264,7 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 def on_the_way(judge: Network, photo: np.ndarray, painting: np.ndarray, side: int) -> dict[str, np.ndarray]:
-    """Pictures of a run of the judge's, float32 (1, H, W, 3): the photo, one a third of the way, and the last."""
+    """Frames of a run by the judge, float32 (1, H, W, 3): the first, one a third of the way, and the last."""
     settings = Settings(size=side, min_scale=side, steps=(60,), frames_per_second=60)
     frames = list(StyleTransfer(judge).stylize(photo, [painting], settings))
     chosen = {"start": frames[0], "third": frames[len(frames) // 3], "done": frames[-1]}
@@ -272,14 +272,14 @@ def on_the_way(judge: Network, photo: np.ndarray, painting: np.ndarray, side: in
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
-    """How alike two gradients are; NaN where one is zero, as the photo's own by the content term."""
+    """Cosine similarity of two gradients; NaN if one is zero, as the content term's is at the photo itself."""
     lengths = np.linalg.norm(one) * np.linalg.norm(other)
     return float(np.sum(one * other) / lengths) if lengths else float("nan")
 
 
 def main(argv: list[str] | None = None) -> None:
     options = parsed(argv)
-    settings = Settings(size=options.size, sketch="itself")  # so that each picture is one network's
+    settings = Settings(size=options.size, sketch="itself")  # one network paints the whole picture
     judge = load_network(
         replace(settings, weights=options.judge) if options.judge else replace(settings, network="compact")
     )
@@ -325,7 +325,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parsed(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("contestants", nargs="+", help="compact, judge or a file, each with :NAME=VALUE for settings")

@@ -1,10 +1,10 @@
-"""How soon the picture is good: coarse-to-fine against one scale, Adam against L-BFGS, and runs that end early.
+"""How fast a run converges: coarse-to-fine against one scale, Adam against L-BFGS, and runs that end early.
 
     python benchmarks/quality.py [--size 256] [--steps 500] [--rounds 1] [--weights FILE] [--pictures FOLDER]
 
-Paints the Starry Night pairing with the compact network and, with `--weights`, with that VGG-19 too.  Whatever painted
-it, a picture is judged as it is shown, by the total loss of the default settings at the final size in float32.  Only
-the painting is timed.  Runs take turns; a ratio is the median of those to the first run of the same round.
+Paints the Starry Night pair with the compact network and, with `--weights`, with that VGG-19 too.  Every shown picture
+is judged by the total loss of the default settings at the final size in float32; judging is not timed.  Runs alternate;
+a ratio is the median over rounds of the time relative to the first run of the round.
 """
 
 import argparse
@@ -24,23 +24,23 @@ import tensorflow as tf
 from nst import Frame, Settings, StyleTransfer, catalogue, images, load_network, machine
 from nst.objective import Objective
 
-EVERY = 5  # steps between two looks at a picture
+EVERY = 5  # steps between two judgments
 
 Judge = Callable[[Frame], float]
 Painter = Callable[[Settings], Iterator[Frame]]
 
 
 class Run(NamedTuple):
-    """How a run went."""
+    """Result of a run."""
 
     evaluations: int
     seconds: float
-    loss: float  # of the picture that it ended with, as judged
+    loss: float  # of the last picture, as judged
     picture: np.ndarray
 
 
 def watch(frames: Iterator[Frame], judge: Judge, size: int, goal: float | None) -> Run:
-    """Paint until the loss is `goal`, or to the end; what the judge takes does not count."""
+    """Paint until the loss reaches `goal`, or to the end; judging is not timed."""
     seconds, looked, loss = 0.0, -EVERY, float("inf")
     while True:
         began = time.perf_counter()
@@ -54,7 +54,7 @@ def watch(frames: Iterator[Frame], judge: Judge, size: int, goal: float | None) 
 
 
 def variants(settings: Settings, steps: int) -> tuple[dict[str, Settings], dict[str, Settings]]:
-    """Runs to stop at the goal, the first of which sets it, and runs to let come to their end."""
+    """Runs that stop at the goal, which the first of them sets, and runs that go to their end."""
     *coarser, _ = settings.scales()
     one_scale = replace(settings, min_scale=settings.size, steps=(steps,))
     several = replace(settings, steps=(*(count for _, count in coarser), steps))
@@ -72,7 +72,7 @@ def variants(settings: Settings, steps: int) -> tuple[dict[str, Settings], dict[
 
 
 def compare(runs: dict[str, Settings], paint: Painter, judge: Judge, rounds: int, race: bool) -> dict[str, list[Run]]:
-    """Every run once a round; in a race the end of the first is where the others stop."""
+    """Do every run once per round; in a race, the others stop at the loss that the first ended with."""
     done: dict[str, list[Run]] = {name: [] for name in runs}
     first, *_ = runs
     for _ in range(rounds):
@@ -83,7 +83,7 @@ def compare(runs: dict[str, Settings], paint: Painter, judge: Judge, rounds: int
 
 
 def table(title: str, done: dict[str, list[Run]]) -> None:
-    """A row for each kind of run."""
+    """Print a row for each kind of run."""
     first, *_ = done.values()
     print(f"\n{title:<30}  {'evaluations':>11}  {'seconds':>7}  {'ratio':>5}  {'loss':>6}")
     for name, runs in done.items():
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def compare_on(settings: Settings, options: argparse.Namespace) -> None:
-    """The tables of one network."""
+    """Print the tables of one network."""
     paths = {example.name: example.path for example in catalogue.examples()}
     content, style = (images.load(paths[name], settings.size) for name in ("tower", "starry-night"))
     transfer = StyleTransfer(load_network(settings))
@@ -120,7 +120,7 @@ def compare_on(settings: Settings, options: argparse.Namespace) -> None:
         return transfer.stylize(content, [style], settings)
 
     to_goal, to_end = variants(settings, options.steps)
-    for optimizer in ("adam", "lbfgs"):  # compiled before anything is timed
+    for optimizer in ("adam", "lbfgs"):  # compile before anything is timed
         list(paint(replace(settings, optimizer=optimizer, steps=(2,))))
     print(f"\n{transfer.network.name}, {transfer.network.precision}, {settings.size} px, {options.rounds} rounds")
     ways = compare(to_goal, paint, judge, options.rounds, race=True)
@@ -135,7 +135,7 @@ def compare_on(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="longest side in pixels; default 256")
     parser.add_argument("--steps", type=int, default=500, help="of Adam, whose loss is the goal; default 500")

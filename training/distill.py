@@ -1,9 +1,9 @@
-"""Train the compact network: a VGG an eighth as costly, narrow in its first blocks and of low rank in the others.
+"""Train the compact network: a VGG with narrow first blocks and low-rank others, at a sixth of VGG-19's cost.
 
     python training/distill.py --photos FOLDER --paintings FOLDER --teacher imagenet --run RUN
 
-trains, or goes on with what is in the folder RUN, and leaves there `compact.npz`, `report.md` and the checkpoint.
-Any Keras backend will do (`KERAS_BACKEND=jax`, `torch`, `tensorflow`).  README.md here tells what was tried.
+Trains, or resumes the run in the folder RUN, and writes `compact.npz`, `report.md` and the checkpoint there.  Works on
+any Keras backend (`KERAS_BACKEND=jax`, `torch`, `tensorflow`).  README.md in this folder says what was tried.
 """
 
 import argparse
@@ -26,10 +26,10 @@ from nst import weights
 
 ops: Any = keras.ops  # declared with the types of every backend at once
 TAPPED = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block4_conv2", "block5_conv1")
-NARROW_BLOCKS = 2  # whose layers have few filters, and heads; the layers after them have the teacher's, at a low rank
-HELD_OUT = {"photos": 24, "paintings": 8, "half_painted": 8}  # the first of each folder, by name, are never trained on
-MARGIN = 16  # pixels around each crop that the networks see and the loss does not, as when painting
-FORMAT = 2  # of the file: 1 had no provenance
+NARROW_BLOCKS = 2  # their layers have few filters, and heads; later layers have the teacher's filters, at low rank
+HELD_OUT = {"photos": 24, "paintings": 8, "half_painted": 8}  # the first of each folder, by name: never trained on
+MARGIN = 16  # pixels around each crop that the networks see and the loss ignores, as when painting
+FORMAT = 2  # of the file; format 1 had no provenance
 
 
 def block(layer: str) -> int:
@@ -44,7 +44,7 @@ def stride(layer: str) -> int:
 
 
 class Pictures(NamedTuple):
-    """The pictures of each kind, sorted by name, and how often each kind is shown."""
+    """The picture files of each kind, sorted by name, and each kind's share of the crops."""
 
     files: dict[str, list[Path]]
     shares: dict[str, float]
@@ -57,10 +57,10 @@ class Pictures(NamedTuple):
 
 
 def pictures(folders: Mapping[str, Path | None], shares: Iterable[float] = (1, 1, 1)) -> Pictures:
-    """The JPEG and PNG pictures in the folders of "photos", "paintings" and, where there are some, "half_painted".
+    """Find the JPEG and PNG files in the folders of "photos", "paintings" and optionally "half_painted".
 
     Raises:
-        ValueError: a folder has no more pictures than are held out.
+        ValueError: a folder has no pictures beyond those held out.
     """
     files = {}
     for kind, folder in folders.items():
@@ -81,7 +81,7 @@ def _picture(path: Path) -> Image.Image:
 
 
 def crop(path: Path, side: int, random: np.random.Generator, smallest: float) -> Image.Image:
-    """A random square of the picture, between `smallest` and all of its shorter side, as `side` × `side` pixels."""
+    """A random square, `smallest` to 1 times the picture's shorter side, resized to `side` × `side` pixels."""
     image = _picture(path)
     length = min(image.size) * random.uniform(smallest, 1)
     left, top = (random.uniform(0, extent - length) for extent in image.size)
@@ -89,7 +89,7 @@ def crop(path: Path, side: int, random: np.random.Generator, smallest: float) ->
 
 
 def augmented(image: Image.Image, random: np.random.Generator) -> np.ndarray:
-    """Mirrored, turned, brighter or paler, tinted; one in eight is noisy, as a picture is when painting begins."""
+    """Flip, rotate, tint, vary brightness, contrast and saturation; noise on one in eight, as when painting begins."""
     for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = change(image).enhance(random.uniform(0.7, 1.3))
     if random.random() < 0.5:
@@ -104,10 +104,11 @@ def augmented(image: Image.Image, random: np.random.Generator) -> np.ndarray:
 
 
 class Batches(keras.utils.PyDataset):
-    """What the run sees at its steps `first` … `first + count` − 1; it follows from the seed and these numbers alone.
+    """The batches of steps `first` … `first + count` − 1 of the run, determined by the seed and these numbers alone.
 
-    Pictures and what `teach` makes of them, {layer: (B, h, w, C)}.  A batch holds about `pixels` pixels, many small
-    crops or a few large ones by turns, and comes `repeats` times, with many others between: `teach` is called once.
+    A batch is crops and the targets that `teach` computes from them, {layer: (B, h, w, C)}.  It holds about `pixels`
+    pixels; batches alternate between many small crops and a few large ones.  Each batch comes `repeats` times, with
+    many others between, and `teach` is called once for it.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Batches(keras.utils.PyDataset):
         shares = np.array([source.shares[kind] for kind in self._files])
         self._kinds, self._shares = list(self._files), shares / shares.sum()
         self._teach, self._seed, self._first, self._count, self._pixels = teach, seed, first, count, pixels
-        # Keras takes for fixed what the first two batches have in common: they must have different sides.
+        # Keras takes dimensions that the first two batches share for fixed: their sides must differ.
         smallest, *others = sorted(sides)
         self._sides = [smallest, *reversed(others)]
         self._loop, self._repeats = 40 * len(sides), repeats
@@ -145,7 +146,7 @@ class Batches(keras.utils.PyDataset):
         return self._kept[number]
 
     def pictures(self, number: int) -> np.ndarray:
-        """The batch of this number, float32 (B, H, W, 3) in [0, 1]."""
+        """The crops of one batch, float32 (B, H, W, 3) in [0, 1]."""
         random = np.random.default_rng([self._seed, number])
         side = self._sides[number % len(self._sides)]
         crops = []
@@ -157,7 +158,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def fixed_crops(files: Iterable[Path], side: int = 144) -> Iterable[np.ndarray]:
-    """One crop of each picture, always the same, float32 (8, side + 2 MARGIN, side + 2 MARGIN, 3) at a time."""
+    """One fixed crop of each picture, in batches of float32 (8, side + 2 MARGIN, side + 2 MARGIN, 3)."""
     random = np.random.default_rng(0)
     crops = [np.asarray(crop(path, side + 2 * MARGIN, random, 0.45), np.float32) / 255 for path in files]
     return (np.stack(crops[first : first + 8]) for first in range(0, len(crops), 8))
@@ -167,11 +168,11 @@ def fixed_crops(files: Iterable[Path], side: int = 144) -> Iterable[np.ndarray]:
 
 
 class Teacher(keras.Model):
-    """The convolutions of a VGG, frozen: `teacher(image)` gives what a student is to predict, as the student gives it.
+    """The frozen convolutions of a VGG: `teacher(image)` gives the student's targets in the student's own format.
 
     Attributes:
-        scale: of each layer, by which its activations are multiplied; from `measure`, as `variance` is.
-        variance: of each layer's filters, after that, on average.
+        scale: factor for each layer's activations, set by `measure`.
+        variance: mean variance of each layer's filters after scaling, set by `measure`.
     """
 
     def __init__(self, source: weights.Weights, pooling: str):
@@ -190,7 +191,7 @@ class Teacher(keras.Model):
         self.variance: dict[str, float] = dict.fromkeys(self.down, 1.0)
 
     def call(self, image: Any, linear: bool = False) -> dict[str, Any]:
-        """The tapped layers; `linear`: or what the ReLU of each layer, tapped or not, is given."""
+        """Activations of the tapped layers; with `linear`, of all layers before their ReLU."""
         x = ops.cast((image - ops.array(self._source.mean, image.dtype)) * self._source.scale, self.compute_dtype)
         seen = {}
         for layer in self.down:
@@ -217,7 +218,7 @@ class Teacher(keras.Model):
             self.variance[layer] = np.mean(square - mean**2) / mean.mean() ** 2
 
     def teach(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
-        """What a student in training is to predict, float16: it is kept for many pictures."""
+        """Targets for the student in training, as float16: `Batches` keeps many of them."""
         seen = {}
         for layer, x in self.predict_on_batch(pictures).items():
             cut = _aside(x.shape[1], layer)
@@ -230,26 +231,26 @@ def _pooling(kind: str) -> Any:
 
 
 def genuine(source: str) -> tuple[weights.Weights, str]:
-    """What the student learns from, and whose it is.
+    """The teacher's weights, and who made them.
 
     Args:
-        source: "imagenet", for Keras' VGG-19; or a file with the weights of a VGG, as `nst.weights.read` takes it.
+        source: "imagenet" for Keras' VGG-19, or a file with a VGG's weights that `nst.weights.read` accepts.
     """
     made = weights.imagenet() if source == "imagenet" else weights.read(source)
     return made, f"{made.architecture()} (Simonyan and Zisserman 2015), ImageNet weights, CC BY 4.0"
 
 
 class Convolution(keras.layers.Layer):
-    """A convolution and its ReLU; with a rank, a 1×1, a `side` × `side` and a 1×1 one with so many channels between.
+    """A convolution and its ReLU.
 
-    The first of them is left out where there are no more channels to begin with.  Kernels are kept as
-    (side² · in, out) matrices: what Muon wants.
+    With a rank it is three convolutions, 1×1, `side` × `side` and 1×1, with `rank` channels between them.  The first is
+    omitted if the input has no more channels than that.  Kernels are stored as (side² · in, out) matrices, for Muon.
     """
 
     def __init__(self, side: int, filters: int, name: str, rank: int = 0):
         super().__init__(name=name)
         self._side, self._filters, self._rank = side, filters, rank
-        self._kernels: dict[str, Any] = {}  # by what their names in the file end with
+        self._kernels: dict[str, Any] = {}  # by the suffix of their names in the file
         self._sides = {"reduce_kernel": 1, "kernel": side, "expand_kernel": 1}
 
     def build(self, shape: tuple[int | None, ...]) -> None:
@@ -294,17 +295,17 @@ class Convolution(keras.layers.Layer):
         self.bias.assign(np.pad(theirs, (0, self._filters - len(theirs))))
 
     def fit(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Predict the targets best from the inputs, by least squares.
+        """Set the kernels and the bias by least squares.
 
         Args:
-            pairs: inputs (B, h + side − 1, w + side − 1, in), and (B, h, w, filters) of what the ReLU is to be given.
+            pairs: inputs (B, h + side − 1, w + side − 1, in) and targets (B, h, w, filters) before the ReLU.
         """
         basis = np.eye(pairs[0][0].shape[-1], dtype=np.float32)
         if "reduce_kernel" in self._kernels:
             basis = self._directions_that_count(pairs)
             self._kernels["reduce_kernel"].assign(basis)
         kernel, bias, mean, covariance = _least_squares(pairs, basis, self._side)
-        if self._rank:  # only the directions in which the predictions vary most
+        if self._rank:  # keep the directions in which the predictions vary most
             main = _leading(kernel.T @ covariance @ kernel, self._rank)
             bias = bias + mean @ kernel - mean @ kernel @ main @ main.T
             kernel = kernel @ main
@@ -313,7 +314,7 @@ class Convolution(keras.layers.Layer):
         self.bias.assign(bias)
 
     def _directions_that_count(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """(in, rank): of twice as many principal components of the inputs, what contributes most to the predictions."""
+        """(in, rank) directions that contribute most to the prediction, from twice as many principal components."""
         rows = [x.reshape(-1, x.shape[-1]) for x, _ in pairs[:: max(1, len(pairs) // 32)]]
         covariance = np.cov(np.concatenate(rows), rowvar=False)
         components = _leading(covariance, 2 * self._rank)
@@ -326,18 +327,19 @@ class Convolution(keras.layers.Layer):
 
 
 def _leading(matrix: np.ndarray, count: int) -> np.ndarray:
-    """The eigenvectors, as columns, of the largest eigenvalues of a symmetric matrix."""
+    """The eigenvectors of the `count` largest eigenvalues of a symmetric matrix, as columns."""
     return np.linalg.eigh(matrix)[1][:, : -count - 1 : -1]
 
 
 def _least_squares(
     pairs: list[tuple[np.ndarray, np.ndarray]], basis: np.ndarray, side: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The kernel (side² · columns of the basis, out) and the bias that predict the targets best from inputs · basis.
+    """The best linear prediction of the targets from inputs · basis, with a small ridge.
 
-    And the mean and the covariance of what the kernel is applied to.
+    Returns:
+        kernel (side² · columns of the basis, out), bias, and the mean and covariance of the patches it is applied to.
     """
-    total: Any = 0  # of the products of each position's [inputs around it, 1] with [inputs around it, 1, targets]
+    total: Any = 0  # Σ over positions of [patch, 1]ᵀ [patch, 1, targets]
     for x, y in pairs:
         around = np.lib.stride_tricks.sliding_window_view(x @ basis, (side, side), axis=(1, 2))
         known = around.transpose(0, 1, 2, 4, 5, 3).reshape(-1, side**2 * basis.shape[1])
@@ -353,15 +355,15 @@ def _least_squares(
 class Student(keras.Model):
     """The network being trained.
 
-    `student(image)` with an image float32 (B, H, W, 3) in [0, 1] gives {layer: (B, h, w, C)} without the margin.
+    `student(image)`, with a float32 image (B, H, W, 3) in [0, 1], gives {layer: (B, h, w, C)} without the margin.
 
     Args:
-        filters: of the teacher's layers, first to deepest; the student has as many layers.
+        filters: filters of the teacher's layers, first to deepest; the student has the same layers.
         widths: filters in each of the first `NARROW_BLOCKS` blocks, whose tapped layers have heads.
-        ranks: of the layers in each of the others, which have as many filters as the teacher's.
+        ranks: rank of the layers in each later block, which have the teacher's number of filters.
         pooling: "average" or "max".
-        variance: of the filters that each tapped layer is to predict.
-        covariance_weight: of the covariances' error, beside the activations'.
+        variance: the teacher's variance, by tapped layer.
+        covariance_weight: weight of the covariance error beside the activation error.
     """
 
     def __init__(
@@ -399,17 +401,17 @@ class Student(keras.Model):
         )
 
     def _prepared(self, x: Any, spoiled: int, layer: str) -> tuple[Any, int]:
-        """What the layer's convolution takes, and as far as how many rows from the border zeros have reached."""
+        """Input of the layer's convolution, and how many of its outer rows zero padding has contaminated."""
         if layer.endswith("conv1") and stride(layer) > 1:
             x, spoiled = self._pool(x, 2, 2), (spoiled + 1) // 2
-        if layer == "block3_conv1" or spoiled >= MARGIN // stride(layer):  # when `nst.features` does
+        if layer == "block3_conv1" or spoiled >= MARGIN // stride(layer):  # at the layers where `nst.features` does
             x, spoiled = _renewed(x, MARGIN // stride(layer)), 0
         return x, spoiled
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Squared error by the variance, and the covariances' error, over all layers."""
+        """Sum over layers of the squared error divided by the variance, plus the weighted covariance error."""
         total = 0.0
         for layer in TAPPED:
             ours, theirs = ops.cast(y_pred[layer], "float32"), ops.cast(y[layer], "float32")
@@ -420,9 +422,9 @@ class Student(keras.Model):
         return total
 
     def fit_layers(self, teacher: "Teacher", batches: Iterable[np.ndarray]) -> None:
-        """Fit the heads, and all layers behind the narrow ones, to the teacher, one after the other by least squares.
+        """Fit the heads and all layers after the narrow blocks to the teacher, one after another by least squares.
 
-        Each takes the student's own activations, as it will find them, and so makes up for the errors of those before.
+        Each is fitted on the student's own activations, and so corrects errors of the layers before it.
         """
         targets, inputs = [], []
         for pictures in batches:
@@ -446,15 +448,15 @@ class Student(keras.Model):
                 fit(self._heads[layer], layer, 0)
 
     def load(self, parameters: Mapping[str, np.ndarray], narrow_only: bool = False) -> None:
-        """Begin from a file's parameters, or from those of its narrow blocks."""
+        """Start from a file's parameters, or only from those of its narrow blocks."""
         for name, convolution in self._convolutions().items():
             if not narrow_only or block(name) <= NARROW_BLOCKS:
                 convolution.load(parameters)
 
     def exported(self) -> dict[str, np.ndarray]:
-        """The trained network as the package reads it: float16 kernels (h, w, in, out) and biases by name.
+        """The trained network in the package's format: float16 kernels (h, w, in, out) and biases by name.
 
-        They are rounded to bfloat16 before, so that the network is the same one in every precision.
+        They are rounded to bfloat16 first, so that the network is the same in every precision.
         """
         arrays = {}
         for name, convolution in self._convolutions().items():
@@ -468,7 +470,7 @@ class Student(keras.Model):
 
 
 def _renewed(x: Any, margin: int) -> Any:
-    """(B, H, W, C), its margin, which zeros have reached, replaced by the mirror image of the rest."""
+    """Replace the margin of (B, H, W, C), contaminated by zero padding, with a reflection of the interior."""
     batch, height, width, channels = ops.shape(x)
     size = batch, height - 2 * margin, width - 2 * margin, channels
     around = margin, margin
@@ -476,17 +478,17 @@ def _renewed(x: Any, margin: int) -> Any:
 
 
 def _aside(height: int, layer: str) -> int:
-    """Rows at each end that training leaves aside: of the shallow layers' many it takes the middle quarter and half."""
+    """Rows at each end that the training loss skips: it uses the middle quarter in block 1, half in block 2."""
     return height * max(0, 4 - stride(layer)) // 8
 
 
 def _inside(x: Any, layer: str, training: bool = False) -> Any:
-    """Without the margin, and what training leaves aside."""
+    """Crop the margin and, in training, the rows and columns that the loss skips."""
     batch, height, width, channels = ops.shape(x)
     margin = MARGIN // stride(layer)
     if training:
         margin += _aside(height - 2 * margin, layer)
-    # Not x[:, margin:-margin]: on the CPU TensorFlow takes ten times as long for that one's gradient.
+    # Not x[:, margin:-margin], whose gradient takes TensorFlow ten times as long on a CPU.
     return ops.slice(x, (0, margin, margin, 0), (batch, height - 2 * margin, width - 2 * margin, channels))
 
 
@@ -506,10 +508,10 @@ def _covariance(x: Any) -> Any:
 
 
 def evaluate(student: Student, teacher: Teacher, batches: Iterable[np.ndarray]) -> dict[str, tuple[float, float]]:
-    """For each layer (1 − R², relative squared error of the covariance) on held-out pictures.
+    """(1 − R², relative squared error of the covariance) by layer.
 
-    1 − R² is the filters' squared error by their variance, both summed over all filters and pictures: those that vary
-    most count most, as they do in the losses of a painting.
+    1 − R² is the squared error divided by the variance, both summed over all filters and pictures, so filters that
+    vary most count most, as in the style loss.
     """
     count = 0
     totals: dict[str, list[Any]] = {layer: [0] * 4 for layer in TAPPED}  # Σ error, Σ x, Σ x², Σ covariance error
@@ -533,7 +535,7 @@ def evaluate(student: Student, teacher: Teacher, batches: Iterable[np.ndarray]) 
 
 
 def save(path: Path, student: Student, provenance: Mapping[str, Any]) -> None:
-    """The network as NumPy arrays, without pickle, with where it comes from as JSON in the array `provenance`."""
+    """Write the network as NumPy arrays, without pickle; the array `provenance` is JSON that says how it was made."""
     text = json.dumps({"format": FORMAT, **provenance}, ensure_ascii=False, indent=1)
     arrays: dict[str, Any] = student.exported() | {"provenance": np.array(text)}
     partial = path.with_suffix(".part.npz")
@@ -542,7 +544,7 @@ def save(path: Path, student: Student, provenance: Mapping[str, Any]) -> None:
 
 
 def table(figures: Mapping[str, Mapping[str, tuple[float, float]]]) -> str:
-    """Markdown: 1 − R² and covariance error by layer, a row for each kind of held-out picture."""
+    """Markdown table of 1 − R² and covariance error by layer, for each kind of held-out picture."""
     lines = ["| held out | figure | " + " | ".join(TAPPED) + " |", "|---" * (len(TAPPED) + 2) + "|"]
     for kind, layers in figures.items():
         for index, figure in enumerate(("1 − R²", "covariance")):
@@ -598,7 +600,7 @@ def optimizer(options: argparse.Namespace) -> keras.optimizers.Optimizer:
 
 
 def _check_same(options: argparse.Namespace) -> None:
-    """A run that goes on must go on as it began."""
+    """Refuse to resume a run with other options than it began with."""
     ours = {name: str(value) for name, value in vars(options).items() if name != "run"}
     file = options.run / "options.json"
     began = json.loads(file.read_text()) if file.exists() else ours
@@ -609,7 +611,7 @@ def _check_same(options: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
-    # Of files and folders only the names: where they lay is nobody's business.
+    # Record names of files and folders, not their paths, which are private.
     words = [re.sub(r"(^|=)[^=]*/", r"\1", word) for word in (sys.argv[1:] if argv is None else argv)]
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.precision)
@@ -634,7 +636,7 @@ def main(argv: list[str] | None = None) -> None:
     checkpoint = options.run / "checkpoint.weights.h5"
 
     def leave(step: int, loss: float | None) -> None:
-        """Checkpoint, network and report in the folder, as of this step."""
+        """Write checkpoint, network and report of this step to the folder."""
         partial = options.run / "partial.weights.h5"
         student.save_weights(partial)
         os.replace(partial, checkpoint)
@@ -666,7 +668,7 @@ def main(argv: list[str] | None = None) -> None:
             student.fit_layers(teacher, (some.pictures(number) for number in range(options.fit)))
         leave(0, None)
 
-    every = -(-options.checkpoint_steps // len(sides)) * len(sides)  # so that each part begins with the same side
+    every = -(-options.checkpoint_steps // len(sides)) * len(sides)  # each part begins with the same side
     while (done := int(descent.iterations)) < options.steps:
         count = min(every, options.steps - done)
         print(f"steps {done + 1} to {done + count} of {options.steps}")
@@ -677,5 +679,5 @@ def main(argv: list[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, OSError) as error:  # pictures or weights that are not there or not what they should be
+    except (ValueError, OSError) as error:  # missing or unusable pictures or weights
         sys.exit(str(error))

@@ -1,8 +1,8 @@
-"""Pictures such as the optimizer shows the network: photos on their way to becoming paintings.
+"""Make training pictures that look like the optimizer's: photos on their way to becoming paintings.
 
     python training/half_painted.py --photos FOLDER --paintings FOLDER --out FOLDER --count 300
 
-The pictures that `distill.py` holds out are left out here too.
+Skips the pictures that `distill.py` holds out.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from nst.features import load_network
 
 
 def half_painted(photos: list[Path], paintings: list[Path], size: int, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Endless (name, uint8 (H, W, 3)): of each run one early and one later picture of its last scale."""
+    """Yield (name, uint8 (H, W, 3)) forever: two random pictures of the last scale of each run."""
     random = np.random.default_rng(seed)
     transfer = StyleTransfer(load_network(Settings(network="compact")))
     for number in itertools.count():
@@ -31,7 +31,7 @@ def half_painted(photos: list[Path], paintings: list[Path], size: int, seed: int
             strength=float(random.uniform(30, 75)),
             init=str(random.choice(["content", "content", "noise", "mix"])),
             seed=number,
-            learning_rate=0.02,  # this and the next as when the network in the package was trained
+            learning_rate=0.02,  # this and the next: as when the network in the package was trained
             averaging=0.97,
             frames_per_second=60,
         )

@@ -1,7 +1,7 @@
-"""What `bench` measures, each in a process of its own to tell its memory: `python -m nst.bench.contenders SPEC`.
+"""The programs that `bench` measures, each in its own process to measure its memory.
 
-A contender writes one line of JSON when it is ready, one for each turn it is given (a line on standard input), and one
-with its peak memory when its input ends.
+`python -m nst.bench.contenders SPEC` writes a line of JSON when it is ready.  It then takes a turn for each line on
+standard input and writes the result; when the input ends, it writes its peak memory.
 """
 
 import json
@@ -19,7 +19,7 @@ from nst.machine import peak_memory
 from nst.settings import Settings
 from nst.weights import CONVOLUTIONS, PARTS, Weights, layers_up_to
 
-TURN = 0.6  # seconds of steps at least: the first one of a turn finds the caches full of others' data
+TURN_SECONDS = 0.6  # at least: the first step of a turn finds other contenders' data in the caches
 
 
 def step_flops(
@@ -30,17 +30,17 @@ def step_flops(
     width: int,
     margins: tuple[int, int] = (0, 0),
 ) -> int:
-    """Floating-point operations of one step's products: forward, and the gradient to the image, which costs the same.
+    """Floating-point operations per step: forward, and the gradient to the image, which costs the same.
 
-    A multiply-add counts as two.  Counted are the convolutions and the C×C products of the statistics; whatever else a
-    program does (padding, pooling, a second pass) is its own affair and does not count.
+    Counts the convolutions and the C×C products of the style statistics, a multiply-add as two.  Anything else that a
+    program does, such as padding or pooling, does not count.
 
     Args:
-        shapes: of the kernels, "block1_conv1_kernel" -> (3, 3, in, out), of heads and low-rank layers as well.
-        content_layers, style_layers: what the losses look at.
+        shapes: of the kernels, "block1_conv1_kernel" -> (3, 3, in, out), including heads and low-rank layers.
+        content_layers, style_layers: the layers that the losses use.
         height, width: of the image, in pixels.
-        margins: pixels by which it is mirrored outward for blocks 1 and 2 and from block 3 on; heads and statistics do
-            without.
+        margins: pixels of reflection around the image in blocks 1 and 2, and from block 3 on; heads and statistics
+            exclude them.
     """
     wanted = {*content_layers, *style_layers}
     forward = 0
@@ -60,11 +60,11 @@ def step_flops(
 
 
 def random_weights() -> Weights:
-    """Of VGG-19's shape, down to the deepest layer of the default losses; a step takes as long as with real ones."""
+    """VGG-19's shape, down to the deepest layer of the default losses; a step takes as long as with real weights."""
     random, channels, parameters = np.random.default_rng(0), 3, {}
     for layer, filters in CONVOLUTIONS.items():
         kernel = random.standard_normal((3, 3, channels, filters), np.float32)
-        scale = math.sqrt(2 / (9 * channels))  # keeps activations of one size
+        scale = math.sqrt(2 / (9 * channels))  # keeps the variance of the activations constant
         parameters[f"{layer}_kernel"] = kernel * np.float32(scale)
         parameters[f"{layer}_bias"] = np.zeros(filters, np.float32)
         channels = filters
@@ -74,7 +74,7 @@ def random_weights() -> Weights:
 
 
 def find_weights(network: str) -> tuple[Weights, str]:
-    """A network's weights, without a download, and what they are."""
+    """A network's weights, without a download, and their origin: "in the package", "ImageNet" or "random"."""
     if network == "compact":
         return sources.compact(), "in the package"
     if sources.find_vgg19():
@@ -82,13 +82,13 @@ def find_weights(network: str) -> tuple[Weights, str]:
     return random_weights(), "random"
 
 
-def pictures(size: int, count: int) -> list[np.ndarray]:
-    """Squares of noise, float32 (1, size, size, 3) in [0, 1]: a step takes as long as with real ones."""
+def noise_images(size: int, count: int) -> list[np.ndarray]:
+    """Noise, float32 (1, size, size, 3) in [0, 1]; a step takes as long as with real pictures."""
     return list(np.random.default_rng(1).random((count, 1, size, size, 3), np.float32))
 
 
 class Ours:
-    """Steps of `StyleTransfer` with the default settings, at one scale, as a run takes them."""
+    """Steps of `StyleTransfer` with the default settings, at one scale."""
 
     def __init__(self, network: str, precision: str, size: int):
         from nst.features import Network, margins
@@ -97,16 +97,16 @@ class Ours:
         weights, kind = find_weights(network)
         settings = Settings(size=size, min_scale=size, steps=(10000,))
         transfer = StyleTransfer(Network(network, weights, precision=precision))
-        content, style = pictures(size, 2)
+        content, style = noise_images(size, 2)
         self._frames, self._steps = transfer.stylize(content, [style], settings), 0
         shapes = {name: array.shape for name, array in weights.parameters.items()}
         layers = settings.content_layers, settings.style_layers
-        self.facts = {"weights": kind, "flops": step_flops(shapes, *layers, size, size, margins(settings.padding))}
+        self.info = {"weights": kind, "flops": step_flops(shapes, *layers, size, size, margins(settings.padding))}
 
     def turn(self) -> float:
-        """Seconds a step."""
+        """Seconds per step."""
         began, before = time.perf_counter(), self._steps
-        while time.perf_counter() - began < TURN or self._steps == before:
+        while time.perf_counter() - began < TURN_SECONDS or self._steps == before:
             self._steps = next(self._frames).step
         return (time.perf_counter() - began) / (self._steps - before)
 
@@ -117,31 +117,33 @@ class Plain:
     def __init__(self, network: str, precision: str, size: int, framework: str):
         weights, kind = find_weights(network)
         settings = Settings()
-        content, style = pictures(size, 2)
-        shares = dict.fromkeys(settings.style_layers, 1 / len(settings.style_layers))
+        content, style = noise_images(size, 2)
+        style_layers = dict.fromkeys(settings.style_layers, 1 / len(settings.style_layers))
         loss_weights = 1e-6, 1.0, 1.0
         if framework == "keras":
             from nst.bench.plain import KerasPlain
 
-            plain = KerasPlain(weights, content, style, settings.content_layers, shares, loss_weights)
+            plain = KerasPlain(weights, content, style, settings.content_layers, style_layers, loss_weights)
             self._step: Callable[[], Any] = lambda: float(plain.step()["total"])
         else:
-            from nst.bench.plain_torch import stepper
+            from nst.bench.plain_torch import make_step
 
-            self._step = stepper(weights, content, style, settings.content_layers, shares, loss_weights, precision)
-        self.facts = {"weights": kind}
+            self._step = make_step(
+                weights, content, style, settings.content_layers, style_layers, loss_weights, precision
+            )
+        self.info = {"weights": kind}
 
     def turn(self) -> float:
-        """Seconds a step."""
+        """Seconds per step."""
         began, steps = time.perf_counter(), 0
-        while time.perf_counter() - began < TURN or not steps:
+        while time.perf_counter() - began < TURN_SECONDS or not steps:
             self._step()
             steps += 1
         return (time.perf_counter() - began) / steps
 
 
 class Peak:
-    """The most that this machine's products reach in one precision: of a few matrices, and of a large convolution."""
+    """This machine's peak throughput in one precision: the best of several matrix products and a large convolution."""
 
     def __init__(self, precision: str):
         import tensorflow as tf
@@ -153,29 +155,29 @@ class Peak:
         self._precision = precision
         gpus = tf.config.list_physical_devices("GPU")
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
-        self.facts = {"gpu": ", ".join(names), "precision": precision}
+        self.info = {"gpu": ", ".join(names), "precision": precision}
 
     def turn(self) -> float:
-        """Floating-point operations a second."""
+        """Floating-point operations per second."""
         best = 0.0
         for side in (2048, 4096, 8192):
-            rate, seconds = self._rate((side, side), (side, side), 2 * side**3)
+            rate, seconds = self._throughput((side, side), (side, side), 2 * side**3)
             best = max(best, rate)
             if seconds > 0.05:
                 break
-        return max(best, self._rate((4, 128, 128, 256), (3, 3, 256, 256), 2 * 4 * 128 * 128 * 9 * 256**2)[0])
+        return max(best, self._throughput((4, 128, 128, 256), (3, 3, 256, 256), 2 * 4 * 128 * 128 * 9 * 256**2)[0])
 
-    def _rate(self, left: tuple[int, ...], right: tuple[int, ...], flops: int) -> tuple[float, float]:
-        """The best of several, in operations a second, and its seconds."""
+    def _throughput(self, left: tuple[int, ...], right: tuple[int, ...], flops: int) -> tuple[float, float]:
+        """Operations per second of the fastest of several runs, and its seconds."""
         import tensorflow as tf
 
         a, b = (tf.cast(tf.random.normal(shape), self._precision) for shape in (left, right))
         product = tf.matmul if len(left) == 2 else lambda a, b: tf.nn.conv2d(a, b, 1, "SAME")
-        # One number is read, or a GPU would still be at it.
+        # Reads one number back, to wait for the GPU.
         compiled = tf.function(lambda: tf.reshape(product(a, b), (-1,))[0])
         float(compiled())
         began, seconds, times = time.perf_counter(), math.inf, 0
-        while times < 3 or time.perf_counter() - began < TURN:
+        while times < 3 or time.perf_counter() - began < TURN_SECONDS:
             start = time.perf_counter()
             float(compiled())
             seconds, times = min(seconds, time.perf_counter() - start), times + 1
@@ -189,8 +191,8 @@ def contender(kind: str, precision: str, network: str = "", size: int = 0) -> An
     return Ours(network, precision, size) if kind == "ours" else Plain(network, precision, size, kind)
 
 
-def memory() -> int | None:
-    """Peak bytes: of the GPU if TensorFlow uses one, else of this process."""
+def peak_memory_bytes() -> int | None:
+    """Peak memory in bytes: of the GPU if TensorFlow uses one, else of this process."""
     tf = sys.modules.get("tensorflow")
     if tf and tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
@@ -198,22 +200,22 @@ def memory() -> int | None:
 
 
 def main(spec: str) -> None:
-    """Serve turns until the input ends."""
-    told = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # libraries that print do not disturb
+    """Take turns until the input ends."""
+    output = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print goes to standard error
 
-    def tell(**facts: Any) -> None:
-        told.write(json.dumps(facts) + "\n")
+    def send(**message: Any) -> None:
+        output.write(json.dumps(message) + "\n")
 
     try:
         chosen = contender(**json.loads(spec))
-        tell(**chosen.facts)
+        send(**chosen.info)
         for _ in sys.stdin:
-            tell(turn=chosen.turn())
-        tell(memory=memory())
-    except Exception as error:  # whatever went wrong is the parent's to tell
-        tell(error=f"{type(error).__name__}: {error}"[:200])
-    told.close()
+            send(turn=chosen.turn())
+        send(memory=peak_memory_bytes())
+    except Exception as error:  # the parent process reports it
+        send(error=f"{type(error).__name__}: {error}"[:200])
+    output.close()
 
 
 if __name__ == "__main__":

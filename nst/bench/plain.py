@@ -1,7 +1,7 @@
-"""Style transfer as the Keras and TensorFlow tutorials write it: what `bench` compares with.
+"""Style transfer as the Keras and TensorFlow tutorials write it: the baseline of `bench`.
 
-The same network and weights as ours, without anything that we do for speed or looks: zero padding and max pooling as
-in `keras.applications.VGG19`, Gram matrices, the paper's losses, one scale.
+The same network and weights as ours, without what we do for speed or quality: zero padding and max pooling as in
+`keras.applications.VGG19`, Gram matrices, the paper's losses, one scale.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from nst.weights import Weights, layers_up_to
 
-Shares = Mapping[str, float]  # layer -> its share in the loss
-LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # TensorFlow's tutorial's rate, our β
+LayerWeights = Mapping[str, float]  # layer -> its weight in the loss
+LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # the rate of TensorFlow's tutorial, our β
 
 
-def keras_model(weights: Weights, wanted: Shares) -> keras.Model:
-    """Picture, normalized, to {layer: activations}: op for op `keras.applications.VGG19`, heads added where given."""
+def keras_model(weights: Weights, wanted: LayerWeights) -> keras.Model:
+    """Normalized picture -> {layer: activations}: op for op `keras.applications.VGG19`, plus the heads of `weights`."""
     x = picture = keras.Input((None, None, 3))
     outputs, values = {}, {}
 
@@ -47,18 +47,18 @@ def keras_model(weights: Weights, wanted: Shares) -> keras.Model:
 
 
 class KerasPlain:
-    """The tutorials' loop: a Keras model, a tape, Keras' Adam on a variable, in one `tf.function`."""
+    """The tutorials' loop: a Keras model, a gradient tape and Keras' Adam on a variable, in one `tf.function`."""
 
     def __init__(
         self,
         weights: Weights,
         content: np.ndarray,
         style: np.ndarray,
-        content_layers: Shares,
-        style_layers: Shares,
+        content_layers: LayerWeights,
+        style_layers: LayerWeights,
         loss_weights: tuple[float, float, float],
     ):
-        """Pictures are float32 (1, H, W, 3) RGB in [0, 1]; the loss weights are α, β, γ."""
+        """Start from the content.  Pictures are float32 (1, H, W, 3) RGB in [0, 1]; the loss weights are α, β, γ."""
         self.model = keras_model(weights, {**content_layers, **style_layers})
         self.mean, self.scale = weights.mean, weights.scale
         self.content_layers, self.style_layers, self.loss_weights = content_layers, style_layers, loss_weights
@@ -78,18 +78,18 @@ class KerasPlain:
         return tf.einsum("bijc,bijd->bcd", features, features) / tf.cast(shape[1] * shape[2], tf.float32)
 
     def losses(self, image: Any) -> dict[str, tf.Tensor]:
-        """The terms of J = α J_content + β J_style + γ J_tv, and J: float32 scalars."""
+        """The terms of J = α J_content + β J_style + γ J_tv, and J, as float32 scalars."""
         features = self.features(image)
         content = tf.add_n(
             [
-                share * tf.reduce_sum(tf.square(features[layer] - self.content_targets[layer])) / 2
-                for layer, share in self.content_layers.items()
+                weight * tf.reduce_sum(tf.square(features[layer] - self.content_targets[layer])) / 2
+                for layer, weight in self.content_layers.items()
             ]
         )
         style = tf.add_n(
             [
-                share * self.layer_loss(self.gram_matrix(features[layer]), self.style_targets[layer])
-                for layer, share in self.style_layers.items()
+                weight * self.layer_loss(self.gram_matrix(features[layer]), self.style_targets[layer])
+                for layer, weight in self.style_layers.items()
             ]
         )
         variation = tf.reduce_mean(tf.square(image[:, 1:] - image[:, :-1])) + tf.reduce_mean(
@@ -105,7 +105,7 @@ class KerasPlain:
 
     @tf.function
     def step(self) -> dict[str, tf.Tensor]:
-        """One step of Adam; the losses are those before it."""
+        """One step of Adam; returns the losses before it."""
         with tf.GradientTape() as tape:
             losses = self.losses(self.image)
         gradient = tape.gradient(losses["total"], self.image)

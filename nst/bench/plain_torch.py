@@ -1,4 +1,4 @@
-"""Style transfer as PyTorch's tutorial writes it, eager, with `plain`'s losses: what `bench` also compares with."""
+"""Style transfer as PyTorch's tutorial writes it, eager, with the losses of `plain`: `bench`'s other baseline."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,25 +9,25 @@ import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingIm
 
 from nst.weights import Weights, layers_up_to
 
-Shares = Mapping[str, float]  # layer -> its share in the loss
-LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # TensorFlow's tutorial's rate, our β
+LayerWeights = Mapping[str, float]  # layer -> its weight in the loss
+LEARNING_RATE, BETAS = 0.02, (0.9, 0.99)  # the rate of TensorFlow's tutorial, our β
 
 
-def stepper(
+def make_step(
     weights: Weights,
     content: np.ndarray,
     style: np.ndarray,
-    content_layers: Shares,
-    style_layers: Shares,
+    content_layers: LayerWeights,
+    style_layers: LayerWeights,
     loss_weights: tuple[float, float, float],
     precision: str,
 ) -> Callable[[], float]:
-    """What `plain.KerasPlain` is made of, likewise: returns a step of Adam, which returns the loss before it.
+    """Build a function that takes a step of Adam and returns the loss before it.  Arguments as for `plain.KerasPlain`.
 
-    The image, the losses and Adam stay in float32; the network and the Gram matrices are in `precision`.
+    The image, the losses and Adam are in float32; the network and the Gram matrices are in `precision`.
     """
     dtype, device = getattr(torch, precision), "cuda" if torch.cuda.is_available() else "cpu"
-    # Whichever is quicker: channels_last takes a CPU 2/3 of the time in bfloat16, and 6/5 in float32.
+    # The faster layout: on a CPU, channels_last takes 2/3 of the time in bfloat16 and 6/5 in float32.
     order = torch.channels_last if precision == "bfloat16" else torch.contiguous_format
     wanted = {**content_layers, **style_layers}
     names = [key.removesuffix("_bias") for key in weights.parameters if key.endswith("_bias")]
@@ -76,12 +76,12 @@ def stepper(
         optimizer.zero_grad()
         features = network(image)
         content_loss = sum(
-            share * ((features[layer].float() - photo[layer].float()) ** 2).sum() / 2
-            for layer, share in content_layers.items()
+            weight * ((features[layer].float() - photo[layer].float()) ** 2).sum() / 2
+            for layer, weight in content_layers.items()
         )
         style_loss = sum(
-            share * ((gram_matrix(features[layer]) - grams[layer]) ** 2).sum() / (4 * grams[layer].shape[-1] ** 2)
-            for layer, share in style_layers.items()
+            weight * ((gram_matrix(features[layer]) - grams[layer]) ** 2).sum() / (4 * grams[layer].shape[-1] ** 2)
+            for layer, weight in style_layers.items()
         )
         down, across = image[:, :, 1:] - image[:, :, :-1], image[:, :, :, 1:] - image[:, :, :, :-1]
         total: Any = alpha * content_loss + beta * style_loss + gamma * ((down**2).mean() + (across**2).mean())

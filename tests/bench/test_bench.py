@@ -1,4 +1,4 @@
-"""nst.bench and what it compares with: counted work, fair baselines, rows and words.  No seconds are asserted."""
+"""nst.bench: counted operations, baselines with the same losses, rows and messages.  Asserts no times."""
 
 import json
 import re
@@ -131,11 +131,11 @@ def test_the_keras_baseline_is_the_vgg19_of_keras_applications():
 def test_the_torch_baseline_has_our_losses():
     pytest.importorskip("torch", exc_type=ImportError)
     code = f"""if True:
-        from nst.plain_torch import stepper
-        from tests.test_bench import CONTENT, STYLE, WEIGHTS, picture, weights
+        from nst.bench.plain_torch import make_step
+        from tests.bench.test_bench import CONTENT, STYLE, WEIGHTS, picture, weights
         content, style = picture(48, 64, 0), 1 - picture(48, 64, 1)
         for precision in {run.PRECISIONS}:
-            step = stepper(weights(), content, style, CONTENT, STYLE, WEIGHTS, precision)
+            step = make_step(weights(), content, style, CONTENT, STYLE, WEIGHTS, precision)
             print([step(), step()])
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -151,19 +151,19 @@ def test_the_torch_baseline_has_our_losses():
 # --- contenders and rows ----------------------------------------------------------------------------------------------
 
 
-class StandIn:
-    """A contender whose turns are numbers."""
+class FakeContender:
+    """A contender with given times."""
 
     def __init__(self, kind, network, precision, size):
         self.error = "MemoryError: too large" if (kind, precision) == ("ours", "float32") else None
         self.turn = {"ours": 0.5, "keras": 2.0, "torch": 1.0}[kind]
         self.turns: list[float] = []
 
-    def facts(self):
+    def info(self):
         return {} if self.error else {"flops": 10**9, "weights": "random"}
 
-    def take_turn(self, count=True):
-        if count and not self.error:
+    def take_turn(self, record=True):
+        if record and not self.error:
             self.turns.append(self.turn + 1 - len(self.turns) / 8)
 
     def finish(self):
@@ -174,7 +174,7 @@ class StandIn:
 
 
 def rows(torch: bool) -> list[run.Row]:
-    given = {"turns": 9, "peaks": {"bfloat16": 8e9}, "torch": torch, "here": "A machine.", "contender": StandIn}
+    given = {"turns": 9, "peaks": {"bfloat16": 8e9}, "torch": torch, "host": "A machine.", "start": FakeContender}
     return list(run.measure("vgg19", run.PRECISIONS, 512, **given))
 
 
@@ -193,9 +193,9 @@ def test_a_row():
 
 def test_what_was_not_measured_is_null_and_said():
     _, row = measured = rows(torch=False)
-    told = json.loads(json.dumps(asdict(row)))
-    assert list(told) == [field.name for field in fields(run.Row)]
-    assert (told["torch_seconds_per_step"], told["ratio_to_torch"]) == (None, None)
+    written = json.loads(json.dumps(asdict(row)))
+    assert list(written) == [field.name for field in fields(run.Row)]
+    assert (written["torch_seconds_per_step"], written["ratio_to_torch"]) == (None, None)
     words = run.legend(measured, {"bfloat16": 8e9}, 9, torch=False)
     assert "PyTorch is not installed" in words
     assert "weights of vgg19: random." in words
@@ -204,7 +204,7 @@ def test_what_was_not_measured_is_null_and_said():
 
 def test_a_contender_that_fails_says_why():
     contender = run.Contender(kind="ours", network="compact", precision="float16x", size=64)
-    assert contender.facts() == {} or contender.error
+    assert contender.info() == {} or contender.error
     contender.take_turn()
     assert contender.finish() is None
     assert contender.turns == []
@@ -230,14 +230,14 @@ def test_a_real_run_in_json(capfd, monkeypatch):
 
 def test_turns_are_taken_until_the_input_ends(monkeypatch, capfd):
     turns = iter((0.5, 0.25))
-    stand_in = types.SimpleNamespace(facts={"weights": "random"}, turn=lambda: next(turns))
-    monkeypatch.setattr(contenders, "contender", lambda **spec: stand_in)
+    fake = types.SimpleNamespace(info={"weights": "random"}, turn=lambda: next(turns))
+    monkeypatch.setattr(contenders, "contender", lambda **spec: fake)
     monkeypatch.setattr(sys, "stdin", iter("\n\n"))
     monkeypatch.setattr("os.dup2", lambda *_: None)
     contenders.main('{"kind": "ours"}')
-    told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert told[:3] == [{"weights": "random"}, {"turn": 0.5}, {"turn": 0.25}]
-    assert told[3]["memory"] > 1e7
+    messages = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert messages[:3] == [{"weights": "random"}, {"turn": 0.5}, {"turn": 0.25}]
+    assert messages[3]["memory"] > 1e7
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
