@@ -1,9 +1,9 @@
-"""Paints the small pictures that the page shows before anything is painted: one of each pair, and one of each look.
+"""Paints the thumbnails that the page shows: one for each pair and one for each preset.
 
     python -m examples.previews [NAME ...]
 
-NAME is a pair's or a look's; without one all are painted, which takes some ten minutes on two cores.  Pairs whose
-painting is not in this folder are left out.
+NAME is a pair or a preset.  Without a NAME all are painted, which takes some ten minutes on two cores.  Pairs whose
+painting is not in this folder are skipped.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from nst import Settings, StyleTransfer, catalogue, images, load_network
 from nst.page import presets
 
 PAIR = Settings(size=512, network="compact")
-LOOK = Settings(size=384, network="compact")
-LOOK_PAIR = "lion", "starry-night"
-DETAIL = slice(30, 270), slice(66, 306)  # rows and columns of it: the lion's head
+PRESET = Settings(size=384, network="compact")
+PRESET_PAIR = "lion", "starry-night"
+DETAIL = slice(30, 270), slice(66, 306)  # rows and columns of the lion's head
 LIMITS = {"painted": (360, 35_000), "looks": (160, 12_000)}  # folder: longest side in pixels, bytes
 
 
 def preview(transfer: StyleTransfer, content: str, style: str, settings: Settings) -> np.ndarray:
-    """uint8 (H, W, 3): two examples' finished picture; of The Starry Night, our own version is taken."""
+    """Paint two examples; return uint8 (H, W, 3).  The Starry Night is our own version of it."""
     photo = images.load(catalogue.find(content).path, settings.size)
     painting = images.load(catalogue.find(style).path, round(settings.size * settings.style_scale))
     *_, frame = transfer.stylize(photo, [painting], settings)
@@ -32,30 +32,30 @@ def preview(transfer: StyleTransfer, content: str, style: str, settings: Setting
 
 
 def write(pixels: np.ndarray, path: Path) -> None:
-    """Reduce and save as the best JPEG within the folder's limits."""
-    side, most = LIMITS[path.parent.name]
+    """Downscale; save as the best JPEG within the folder's limits."""
+    side, max_bytes = LIMITS[path.parent.name]
     height, width = pixels.shape[:2]
     small = images.rescale(pixels, *images.fit(height, width, side))
     qualities = range(85, 25, -1)
-    data = next(data for quality in qualities if len(data := images.encode_jpeg(small, quality)) <= most)
+    data = next(data for quality in qualities if len(data := images.encode_jpeg(small, quality)) <= max_bytes)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     print(f"{path.name}: {small.shape[1]} x {small.shape[0]} pixels, {len(data)} bytes", flush=True)
 
 
 def main(names: Sequence[str]) -> None:
-    """Paint the previews of those names; of all if there are none."""
+    """Paint the previews with these names, or all of them."""
     transfer = StyleTransfer(load_network(PAIR))
     ours = {example.name for example in catalogue.examples() if example.path.parent == catalogue.FOLDER}
     for pair in catalogue.PAIRS:
         if pair.style in ours and (not names or pair.name in names):
             write(preview(transfer, pair.content, pair.style, PAIR), catalogue.FOLDER / "painted" / f"{pair.name}.jpg")
-    for name, look in {**presets.PRESETS, **presets.LOOKS}.items():
+    for name, preset in {**presets.STRENGTHS, **presets.BRUSH_SIZES}.items():
         if not names or name in names:
-            write(preview(transfer, *LOOK_PAIR, replace(LOOK, **look.values))[DETAIL], presets.picture(name))
+            write(preview(transfer, *PRESET_PAIR, replace(PRESET, **preset.values))[DETAIL], presets.thumbnail(name))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Paint the page's previews.")
-    parser.add_argument("names", metavar="NAME", nargs="*", help="a pair or a look, for example starry-night or Bold")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="a pair or a preset, for example starry-night or Bold")
     main(parser.parse_args().names)

@@ -1,6 +1,6 @@
-"""The page; only what is here imports Gradio."""
+"""The Gradio page.  No other package imports Gradio."""
 
 import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
-os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else pandas sums up all runs after each, for nobody
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else pandas re-summarizes all runs after each, unread

@@ -1,4 +1,4 @@
-"""Gradio's components, as this page needs them."""
+"""Gradio components, adapted to this page."""
 
 import base64
 from pathlib import Path
@@ -10,13 +10,13 @@ from gradio.data_classes import ImageData
 
 from nst import images
 
-component_meta.create_or_modify_pyi = lambda *_: None  # else Gradio writes a .pyi beside this file
+component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
 
 
 class Upload(gr.Image):
-    """An input that hands over the file untouched: `images.load` is the one place where pictures are decoded."""
+    """An image input that returns the path of the untouched file: only `images.load` decodes pictures."""
 
-    is_template = True  # Gradio's own front end
+    is_template = True  # uses Gradio's own front end
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         if payload is not None and payload.path:
@@ -25,7 +25,7 @@ class Upload(gr.Image):
 
 
 class LiveImage(gr.Image):
-    """An output whose arrays travel inside the event: as files they cost a request each and starve on slow lines."""
+    """An image output that sends arrays as data URLs: a request per file would starve on slow connections."""
 
     is_template = True
 
@@ -36,7 +36,7 @@ class LiveImage(gr.Image):
 
 
 class Download(gr.DownloadButton):
-    """Left out of the API, where the picture is the same file."""
+    """A download button that the API omits: the picture output is the same file."""
 
     is_template = True
 
@@ -46,7 +46,7 @@ class Download(gr.DownloadButton):
 
 
 class Overlay(gr.HTML):
-    """Left out of the API: only for the eye."""
+    """HTML that the API omits: it is only for display."""
 
     is_template = True
 
@@ -56,5 +56,5 @@ class Overlay(gr.HTML):
 
 
 def data_url(jpeg: bytes) -> str:
-    """A picture as an address that needs no request."""
+    """A JPEG as a data URL, which needs no request."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -1,4 +1,4 @@
-"""The layout of the page, and which event calls which handler."""
+"""The layout of the page and its event listeners."""
 
 import json
 from dataclasses import fields
@@ -14,29 +14,29 @@ from nst.page import display, presets, sharing, text
 from nst.page.components import Download, LiveImage, Overlay, Upload, data_url
 from nst.page.display import trouble
 from nst.page.handlers import Handlers
-from nst.page.inputs import DEFAULTS, Setup, arrive, choose, choose_painting, link, look_into, values_of
+from nst.page.inputs import DEFAULTS, Setup, choose_example, choose_painting, make_link, on_load, on_upload, values_of
 from nst.page.results import View, finish
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import Studio
 from nst.settings import Settings
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # programs see "paint" alone
-AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only "paint"
+UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 
 
 def build(studio: Studio) -> gr.Blocks:
-    """The page."""
+    """Build the page."""
     handlers = Handlers(studio)
     with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(text.HEADER)
         cards = _gallery()
         with gr.Row(elem_id="page"):
-            given, result = _inputs(), _result()
-        canvas, repeated = gr.State(), gr.State()
-        go, following = (gr.Number(visible="hidden") for _ in range(2))  # a change is a wish to paint
+            inputs, result = _inputs(), _result()
+        canvas, last_recipe = gr.State(), gr.State()
+        paint_trigger, follow_trigger = (gr.Number(visible="hidden") for _ in range(2))  # a new value starts a run
         setup = [
-            *Setup(given.content, given.style, given.credit, given.note, repeated, go),
-            *given.knobs.values(),
+            *Setup(inputs.content, inputs.style, inputs.credit, inputs.note, last_recipe, paint_trigger),
+            *inputs.settings.values(),
             *result.touches.values(),
         ]
         views = list(
@@ -49,140 +49,140 @@ def build(studio: Studio) -> gr.Blocks:
                 canvas=canvas,
                 after=result.after,
                 film=result.film,
-                more=given.more,
-                paint=given.paint,
-                stop=given.stop,
-                leave=given.leave,
+                more=inputs.more,
+                paint=inputs.paint,
+                stop=inputs.stop,
+                leave=inputs.leave,
             )
         )
-        page.load(arrive, None, views + setup, **AT_ONCE)
+        page.load(on_load, None, views + setup, **UNQUEUED)
         page.load(None, js="() => nst.announce()", **PRIVATE)
         page.unload(handlers.gone)
-        for event in (page.load, given.knobs["network"].change):
-            event(handlers.describe, given.knobs["network"], given.reason, **AT_ONCE)
-        _choosing(given, repeated, setup)
-        runs = _painting(handlers, given, result, views, go, following)
+        for event in (page.load, inputs.settings["network"].change):
+            event(handlers.describe, inputs.settings["network"], inputs.reason, **UNQUEUED)
+        _connect_pictures(inputs, last_recipe, setup)
+        runs = _connect_painting(handlers, inputs, result, views, paint_trigger, follow_trigger)
         for pair, card in cards:
-            card.click(partial(choose, pair), None, setup, cancels=runs, **AT_ONCE)
-        _steering(handlers, given, following)
-        _afterwards(handlers, given, result, canvas, runs)
+            card.click(partial(choose_example, pair), None, setup, cancels=runs, **UNQUEUED)
+        _connect_choosers(handlers, inputs, follow_trigger)
+        _connect_result(handlers, inputs, result, canvas, runs)
     return page
 
 
-# --- What leads to what -----------------------------------------------------------------------------------------------
+# --- Event listeners --------------------------------------------------------------------------------------------------
 
 
-def _choosing(given: SimpleNamespace, repeated: gr.State, setup: list[Any]) -> None:
-    """Pictures: from the visitor's disk, from the camera, from us."""
-    for upload in (given.content, given.style):
-        upload.upload(look_into, [upload, repeated], setup, **AT_ONCE)
-    gr.on([given.content.input, given.style.input], None, None, given.credit, js="() => ''", **PRIVATE)
-    given.camera.click(None, js="() => nst.camera()", **PRIVATE)
-    for painting, tile in given.paintings:
-        tile.click(partial(choose_painting, painting), None, [given.style, given.credit], **AT_ONCE)
+def _connect_pictures(inputs: SimpleNamespace, last_recipe: gr.State, setup: list[Any]) -> None:
+    """Connect the uploads, the camera and the example paintings."""
+    for upload in (inputs.content, inputs.style):
+        upload.upload(on_upload, [upload, last_recipe], setup, **UNQUEUED)
+    gr.on([inputs.content.input, inputs.style.input], None, None, inputs.credit, js="() => ''", **PRIVATE)
+    inputs.camera.click(None, js="() => nst.camera()", **PRIVATE)
+    for painting, tile in inputs.paintings:
+        tile.click(partial(choose_painting, painting), None, [inputs.style, inputs.credit], **UNQUEUED)
 
 
-def _painting(
+def _connect_painting(
     handlers: Handlers,
-    given: SimpleNamespace,
+    inputs: SimpleNamespace,
     result: SimpleNamespace,
     views: list[Any],
-    go: gr.Number,
-    following: gr.Number,
+    paint_trigger: gr.Number,
+    follow_trigger: gr.Number,
 ) -> list[Any]:
-    """Standing in line, painting, stopping; the events that paint are given back."""
-    clock = gr.Timer(2, active=False)
-    waits: dict[str, Any] = {"outputs": [result.sentence, given.paint, given.leave, clock]} | AT_ONCE
+    """Connect the queue, painting and stopping; return the painting events, so that others can cancel them."""
+    timer = gr.Timer(2, active=False)
+    queueing: dict[str, Any] = {"outputs": [result.sentence, inputs.paint, inputs.leave, timer]} | UNQUEUED
     painter: dict[str, Any] = {
         "outputs": views,
         "concurrency_id": "painter",
-        "concurrency_limit": 1,  # two at once would each take twice as long
+        "concurrency_limit": 1,  # two at once would take twice as long each
         "show_progress_on": result.picture,
-        "trigger_mode": "multiple",  # else what takes the place of a cancelled run would be dropped
+        "trigger_mode": "multiple",  # else a run that replaces a cancelled one would be dropped
     }
-    started = [given.paint.click, go.change, given.more.click, following.change]
-    begin = f"() => nst.begin('{text.WAITING}')"  # in the browser alone, at once
-    gr.on(started, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
-    asked = gr.on(started[:2], handlers.join, None, **waits)
-    asked_more, asked_to_follow = (event(handlers.join, None, **waits) for event in started[2:])
-    for joined in (asked, asked_more, asked_to_follow):
+    parameters = [inputs.content, inputs.style, *inputs.settings.values()]
+    starts = [inputs.paint.click, paint_trigger.change, inputs.more.click, follow_trigger.change]
+    begin = f"() => nst.begin('{text.WAITING}')"  # in the browser only, without a request
+    gr.on(starts, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
+    joined_paint = gr.on(starts[:2], handlers.join, None, **queueing)
+    joined_more, joined_follow = (event(handlers.join, None, **queueing) for event in starts[2:])
+    for joined in (joined_paint, joined_more, joined_follow):
         joined.failure(None, None, result.sentence, js=f"() => `{trouble(text.CROWD)}`", **PRIVATE)
     runs: list[Any] = [
-        asked.success(handlers.paint, [given.content, given.style, *given.knobs.values()], api_name="paint", **painter),
-        asked_more.success(handlers.go_on, None, **painter, **PRIVATE),
-        asked_to_follow.success(handlers.follow, None, **painter, **PRIVATE),
+        joined_paint.success(handlers.paint, parameters, api_name="paint", **painter),
+        joined_more.success(handlers.go_on, None, **painter, **PRIVATE),
+        joined_follow.success(handlers.follow, None, **painter, **PRIVATE),
     ]
-    clock.tick(handlers.wait, None, **waits)
-    given.leave.click(handlers.leave, None, cancels=runs, **waits)
-    given.stop.click(handlers.stop, **AT_ONCE)
+    timer.tick(handlers.wait, None, **queueing)
+    inputs.leave.click(handlers.leave, None, cancels=runs, **queueing)
+    inputs.stop.click(handlers.stop, **UNQUEUED)
     return runs
 
 
-def _steering(handlers: Handlers, given: SimpleNamespace, following: gr.Number) -> None:
-    """Choosers and sliders go together, and a picture under way follows the strength."""
-    for name, chooser, values in given.choosers:
-        knob, table = given.knobs[name], json.dumps(values)
-        chosen = chooser.input(None, chooser, knob, js=f"chosen => ({table})[chosen]", **PRIVATE)
+def _connect_choosers(handlers: Handlers, inputs: SimpleNamespace, follow_trigger: gr.Number) -> None:
+    """Keep choosers and sliders in sync, and let the picture follow the strength."""
+    for name, chooser, values in inputs.choosers:
+        slider, table = inputs.settings[name], json.dumps(values)
+        chosen = chooser.input(None, chooser, slider, js=f"chosen => ({table})[chosen]", **PRIVATE)
         back = f"value => Object.entries({table}).find(([_, v]) => v === value)?.[0] ?? null"
-        knob.change(None, knob, chooser, js=back, **PRIVATE)
+        slider.change(None, slider, chooser, js=back, **PRIVATE)
         if name == "strength":
-            pulls = [chosen.then, partial(knob.input, trigger_mode="always_last")]
-            for pulled in pulls:
-                pulled(handlers.steer, [given.content, given.style, knob], following, **AT_ONCE)
+            for event in (chosen.then, partial(slider.input, trigger_mode="always_last")):
+                event(handlers.steer, [inputs.content, inputs.style, slider], follow_trigger, **UNQUEUED)
 
 
-def _afterwards(
-    handlers: Handlers, given: SimpleNamespace, result: SimpleNamespace, canvas: gr.State, runs: list[Any]
+def _connect_result(
+    handlers: Handlers, inputs: SimpleNamespace, result: SimpleNamespace, canvas: gr.State, runs: list[Any]
 ) -> None:
-    """What can be done with a finished picture."""
+    """Connect the actions for a finished picture."""
     finishes: dict[str, Any] = {
         "fn": finish,
         "inputs": [canvas, *result.touches.values()],
         "outputs": [result.picture, result.download, result.sentence],
-    } | AT_ONCE
-    moves = [move for slider in result.touches.values() for move in (slider.input, slider.release)]  # release: reset
-    gr.on(moves, **finishes, trigger_mode="always_last")
+    } | UNQUEUED
+    events = [e for slider in result.touches.values() for e in (slider.input, slider.release)]  # reset fires release
+    gr.on(events, **finishes, trigger_mode="always_last")
     for run in runs:
         run.then(**finishes)
-    result.film.expand(handlers.film, None, [result.reel, result.film_download], **AT_ONCE)
+    result.film.expand(handlers.film, None, [result.reel, result.film_download], **UNQUEUED)
     result.share_picture.click(None, None, result.address, js="() => nst.sharePicture()", **PRIVATE)
-    asked = result.share.click(
-        link, [given.content, given.style, canvas, *given.knobs.values()], result.address, **AT_ONCE
+    linked = result.share.click(
+        make_link, [inputs.content, inputs.style, canvas, *inputs.settings.values()], result.address, **UNQUEUED
     )
-    asked.then(None, result.address, result.address, js="html => nst.copyLink(html)", **PRIVATE)
+    linked.then(None, result.address, result.address, js="html => nst.copyLink(html)", **PRIVATE)
 
 
-# --- The parts of the page --------------------------------------------------------------------------------------------
+# --- Layout -----------------------------------------------------------------------------------------------------------
 
 
 def _inputs() -> SimpleNamespace:
-    """The pictures and the controls."""
-    given = SimpleNamespace()
+    """The uploads and the controls."""
+    inputs = SimpleNamespace()
     with gr.Column(elem_id="inputs", scale=4, min_width=300):
         with gr.Column(elem_id="own"):
             with gr.Row(elem_id="pictures"):
-                given.content = _upload("Your photo", "Drop a photo here", "content")
-                given.style = _upload("A painting", "Drop a painting here", "style")
+                inputs.content = _upload("Your photo", "Drop a photo here", "content")
+                inputs.style = _upload("A painting", "Drop a painting here", "style")
             with gr.Row(elem_id="helpers"):
-                given.camera = gr.Button("Take a photo", elem_id="camera", size="sm")
+                inputs.camera = gr.Button("Take a photo", elem_id="camera", size="sm")
                 with gr.Row(elem_id="paintings"):
-                    given.paintings = [(painting, _tile(painting)) for painting in sharing.installed_paintings()]
-            given.note = gr.HTML(label="Note", elem_id="note")
+                    inputs.paintings = [(painting, _tile(painting)) for painting in sharing.installed_paintings()]
+            inputs.note = gr.HTML(label="Note", elem_id="note")
             with gr.Row(elem_id="actions"):
-                given.paint = gr.Button("Paint", variant="primary", elem_id="paint")
-                given.more = gr.Button("Continue", visible=False, elem_id="more")
-                given.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-                given.leave = gr.Button("Leave the line", visible=False, elem_id="leave")
+                inputs.paint = gr.Button("Paint", variant="primary", elem_id="paint")
+                inputs.more = gr.Button("Continue", visible=False, elem_id="more")
+                inputs.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+                inputs.leave = gr.Button("Leave the queue", visible=False, elem_id="leave")
         with gr.Column(elem_id="controls"):
-            given.knobs, given.choosers, given.reason = _controls()
-            given.credit = gr.HTML(elem_id="credit")
+            inputs.settings, inputs.choosers, inputs.reason = _controls()
+            inputs.credit = gr.HTML(elem_id="credit")
             with gr.Accordion("How it works", open=False, elem_id="about"):
                 gr.HTML(display.ABOUT)
-    return given
+    return inputs
 
 
 def _result() -> SimpleNamespace:
-    """The picture, and what there is to see of it and to do with it."""
+    """The picture, its numbers and its actions."""
     result = SimpleNamespace()
     with gr.Column(elem_id="result", scale=7, min_width=320):
         with gr.Column(elem_id="stage"):
@@ -190,7 +190,7 @@ def _result() -> SimpleNamespace:
                 label="Picture",
                 show_label=False,
                 interactive=False,
-                buttons=["fullscreen"],  # the download is a button of its own: large enough for a thumb
+                buttons=["fullscreen"],  # the download has its own button, large enough for a thumb
                 alt_text="Your photo, repainted",
                 elem_id="picture",
             )
@@ -205,14 +205,14 @@ def _result() -> SimpleNamespace:
             with gr.Accordion("Finishing touches", open=False, elem_id="touches"):
                 result.touches = _touches()
             with gr.Accordion("Time-lapse", open=False, elem_id="film") as result.film:
-                result.reel = Overlay("Putting the pictures together …", elem_id="reel")
+                result.reel = Overlay("Making the film …", elem_id="reel")
                 result.film_download = Download("Download the film", visible=False, elem_id="film-download")
         result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
     return result
 
 
 def _gallery() -> list[tuple[catalogue.Pair, gr.Button]]:
-    """A card for each example; `_pictures_css` paints it."""
+    """A card for each example; `pictures_css` adds its thumbnail."""
     with gr.Row(elem_id="pairs"):
         return [
             (pair, gr.Button(pair.title, elem_id=f"pair-{pair.name}", elem_classes="card"))
@@ -229,34 +229,34 @@ def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
 
 
 def _controls() -> tuple[dict[str, Any], list[tuple[str, gr.Radio, dict[str, float]]], gr.HTML]:
-    """A component for each of PARAMETERS; choosers, each with the setting it sets and its values; and the reason."""
-    made, choosers = {}, []
+    """A component for each of PARAMETERS; choosers with their setting and its values; and the network's description."""
+    controls, choosers = {}, []
     for name, title, choices in text.CHOOSERS:
-        values = {word: look.values[name] for word, look in choices.items()}
-        standing = next(word for word, value in values.items() if value == getattr(DEFAULTS, name))
-        chooser = gr.Radio(list(values), value=standing, label=title, elem_id=name.replace("_", "-") + "-chooser")
+        values = {label: preset.values[name] for label, preset in choices.items()}
+        default = next(label for label, value in values.items() if value == getattr(DEFAULTS, name))
+        chooser = gr.Radio(list(values), value=default, label=title, elem_id=name.replace("_", "-") + "-chooser")
         choosers.append((name, chooser, values))
-    made |= {name: _control(name) for name in text.MAIN_CONTROLS}
+    controls |= {name: _control(name) for name in text.MAIN_CONTROLS}
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
-        made |= {name: _control(name) for name in text.CONTROLS if name not in text.MAIN_CONTROLS}
+        controls |= {name: _control(name) for name in text.CONTROLS if name not in text.MAIN_CONTROLS}
     reason = gr.HTML("The network is being loaded …", elem_id="reason")
-    knobs = {knob.name: knob for knob in fields(Settings)}
+    help_texts = {field.name: field.metadata["help"] for field in fields(Settings)}
     for name, value in values_of(DEFAULTS).items():
-        if name not in made:  # nobody sees them: a picture dropped in sets them, or a program
+        if name not in controls:  # hidden: set by an uploaded recipe or the API
             kind = {str: gr.Textbox, int: gr.Number, float: gr.Number}.get(type(value), gr.JSON)
-            made[name] = kind(value, label=knobs[name].metadata["help"], visible=False)
-    return {name: made[name] for name in PARAMETERS}, choosers, reason
+            controls[name] = kind(value, label=help_texts[name], visible=False)
+    return {name: controls[name] for name in PARAMETERS}, choosers, reason
 
 
 def _control(name: str) -> Any:
     label, info = text.CONTROLS[name]
-    told = {"value": getattr(DEFAULTS, name), "label": label, "info": info, "elem_id": name.replace("_", "-")}
+    options = {"value": getattr(DEFAULTS, name), "label": label, "info": info, "elem_id": name.replace("_", "-")}
     if name in text.CHOICES:
-        return gr.Radio([(word, value) for value, word in text.CHOICES[name].items()], **told)
+        return gr.Radio([(choice, value) for value, choice in text.CHOICES[name].items()], **options)
     if name in text.SLIDERS:
         low, high, step = text.SLIDERS[name]
-        return gr.Slider(low, high, step=step, **told)
-    return gr.Number(**told)  # without bounds: Settings refuses in better words
+        return gr.Slider(low, high, step=step, **options)
+    return gr.Number(**options)  # without bounds, because the errors of Settings are clearer
 
 
 def _touches() -> dict[str, Any]:
@@ -264,23 +264,23 @@ def _touches() -> dict[str, Any]:
     lows = {touch.name: 100 * touch.metadata["low"] for touch in fields(Finishing)}
     return {
         name: gr.Slider(lows[name], 100, value=0, step=1, label=label, info=info, elem_id=name.replace("_", "-"))
-        for name, (label, info) in text.TOUCH_WORDS.items()
+        for name, (label, info) in text.TOUCH_LABELS.items()
     }
 
 
 def pictures_css() -> str:
-    """CSS with what is on the buttons: results and whose manner they are in, paintings, what choosers do."""
+    """CSS with the images and captions of cards, paintings and choosers."""
     pairs, paintings = sharing.installed_pairs(), sharing.installed_paintings()
-    pictures = {f"#pair-{pair.name}::before": pair.thumbnail or catalogue.find(pair.style).path for pair in pairs}
-    pictures |= {f"#painting-{painting.name}": painting.path for painting in paintings}
+    paths = {f"#pair-{pair.name}::before": pair.thumbnail or catalogue.find(pair.style).path for pair in pairs}
+    paths |= {f"#painting-{painting.name}": painting.path for painting in paintings}
     texts = {f"#pair-{pair.name}::after": pair.credit for pair in pairs}
     for name, _, choices in text.CHOOSERS:
-        for index, (word, look) in enumerate(choices.items(), start=1):
+        for index, (word, preset) in enumerate(choices.items(), start=1):
             label = f"#{name.replace('_', '-')}-chooser label:nth-of-type({index})"
-            pictures[f"{label}::before"] = presets.picture(word)
-            texts[f"{label}::after"] = look.words
-    shown = {place: images.encode_jpeg(images.to_uint8(images.load(path, 280))) for place, path in pictures.items()}
+            paths[f"{label}::before"] = presets.thumbnail(word)
+            texts[f"{label}::after"] = preset.description
+    jpegs = {selector: images.encode_jpeg(images.to_uint8(images.load(path, 280))) for selector, path in paths.items()}
     return "\n".join(
-        [f"{place} {{ background-image: url({data_url(jpeg)}); }}" for place, jpeg in shown.items()]
-        + [f"{place} {{ content: {json.dumps(text, ensure_ascii=False)}; }}" for place, text in texts.items()]
+        [f"{selector} {{ background-image: url({data_url(jpeg)}); }}" for selector, jpeg in jpegs.items()]
+        + [f"{selector} {{ content: {json.dumps(text, ensure_ascii=False)}; }}" for selector, text in texts.items()]
     )

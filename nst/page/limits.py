@@ -1,4 +1,4 @@
-"""What the page lets a visitor ask for: it follows from the machine it runs on.  TensorFlow is not needed."""
+"""The largest request that the page accepts, derived from the machine it runs on.  Needs no TensorFlow."""
 
 import math
 import os
@@ -10,36 +10,36 @@ from typing import Any
 from nst import machine, memory, weights
 from nst.settings import Settings
 
-LOADED = 750 << 20  # bytes that the process holds with TensorFlow and the compact network
+BASE_MEMORY = 750 << 20  # bytes that the process uses with TensorFlow and the compact network loaded
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one visitor gets; the command line goes further."""
+    """Maximum values for one visitor; the command line allows more."""
 
     size: int  # longest side of the picture, in pixels
-    steps: int  # of all scales together
-    seconds: float = math.inf  # that a picture is expected to take
+    steps: int  # total over all scales
+    seconds: float = math.inf  # expected time for one picture
 
 
-ON_CPU, ON_GPU, ON_A_SPACE = Limits(1024, 2000), Limits(2048, 6000), 600.0  # more would keep the others waiting
+CPU_LIMITS, GPU_LIMITS, SPACE_SECONDS = Limits(1024, 2000), Limits(2048, 6000), 600.0  # more would hold up the queue
 
 
 @cache
 def here() -> Limits:
-    """This machine's: a GPU allows more, little memory less, and on a public Space nobody keeps the others for long."""
+    """The limits of this machine: a GPU raises them, little memory lowers them, and a public Space caps the time."""
     gpus = machine.gpus()
-    most = ON_GPU if gpus else ON_CPU
+    limit = GPU_LIMITS if gpus else CPU_LIMITS
     if "SPACE_ID" in os.environ:
-        most = replace(most, seconds=ON_A_SPACE)
+        limit = replace(limit, seconds=SPACE_SECONDS)
     free = gpus[0][1] or None if gpus else memory.available()
     if free is None:
-        return most
+        return limit
     network: Any = SimpleNamespace(filters=weights.compact().filters(), precision="float32")
-    room = round(memory.SHARE * free) - (0 if gpus else LOADED)
-    square = most.size, most.size
+    room = round(memory.SHARE * free) - (0 if gpus else BASE_MEMORY)
+    square = limit.size, limit.size
     try:
-        settings, _ = memory.fitted(network, square, [square], Settings(size=most.size), room)
-    except MemoryError:  # told when a visitor paints; the doctor says what to do
-        return replace(most, size=memory.SMALLEST)
-    return replace(most, size=settings.size)
+        settings, _ = memory.fitted(network, square, [square], Settings(size=limit.size), room)
+    except MemoryError:  # reported when a visitor paints; the doctor gives advice
+        return replace(limit, size=memory.SMALLEST)
+    return replace(limit, size=settings.size)

@@ -1,4 +1,4 @@
-"""The losses of a run, kept and drawn as curves in SVG.  Standard library only."""
+"""Records the losses of a run and plots them as SVG.  Standard library only."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from nst.transfer import Frame
 
-MOST_POINTS = 120
-CURVES = ("content", "style", "total")  # the losses that are drawn; the page's CSS knows them by these names
-PLOT = 88  # pixels: height of the curves
-LETTERS = 13  # pixels from one name to the next
-MOST_TICKS = 5
+MAX_POINTS = 120
+CURVES = ("content", "style", "total")  # losses to plot; page.css uses these names as classes
+HEIGHT = 88  # of the plot area, in pixels
+LABEL_HEIGHT = 13  # pixels from one label to the next
+MAX_TICKS = 5
 
 
 class Point(NamedTuple):
-    """What `History` keeps of a frame."""
+    """The part of a frame that `History` stores."""
 
     step: int
     scale: int  # longest side in pixels
@@ -24,7 +24,7 @@ class Point(NamedTuple):
 
 
 class History:
-    """The losses of a run by step: at most MOST_POINTS of them and the last one, however long the run."""
+    """The losses of a run by step, thinned out to MAX_POINTS; the last one is always included."""
 
     def __init__(self):
         self.points: list[Point] = []
@@ -32,49 +32,49 @@ class History:
     def append(self, frame: "Frame") -> None:
         """Add a frame.
 
-        A later one goes on with the run, also after it was stopped or finished; another of the same step takes the
-        first one's place, and an earlier one, such as a new run's, that of all that came after it.
+        A later step continues the run, even after it was stopped or finished.  The same step replaces the existing
+        point.  An earlier step, such as a new run's first, replaces all points from that step on.
         """
         self.points = [point for point in self.points if point.step < frame.step]
         self.points.append(Point(frame.step, frame.scale, frame.elapsed, dict(frame.losses)))
-        if len(self.points) > MOST_POINTS:
-            del self.points[self._least()]
+        if len(self.points) > MAX_POINTS:
+            del self.points[self._least_important()]
 
-    def _least(self) -> int:
-        """Which point is missed the least: the one between the two closest, unless a scale begins with it."""
+    def _least_important(self) -> int:
+        """Index of the point whose two neighbors are closest together, except the first point of a scale."""
         steps, scales = [point.step for point in self.points], [point.scale for point in self.points]
         inner = [index for index in range(1, len(steps) - 1) if scales[index] == scales[index - 1]]
         return min(inner, key=lambda index: steps[index + 1] - steps[index - 1], default=1)
 
 
 def curves(points: Sequence[Point], steps: int) -> str:
-    """SVG, as wide as there is room: the losses on a logarithmic axis."""
+    """Plot the losses on a logarithmic axis: an SVG as wide as its container."""
     steps = max(steps, points[-1].step if points else 0, 1)
     low, high = _bounds(points)
 
-    def place(step: int, value: float) -> tuple[float, float]:
-        """Percent from the left, pixels from the top; what is too low lies on the ground."""
-        return 100 * step / steps, PLOT * math.log(high / max(value, low)) / math.log(high / low)
+    def position(step: int, value: float) -> tuple[float, float]:
+        """Percent from the left, pixels from the top; values that are too low lie on the bottom edge."""
+        return 100 * step / steps, HEIGHT * math.log(high / max(value, low)) / math.log(high / low)
 
-    lines = {name: [place(p.step, p.losses[name]) for p in points if _can_be_drawn(p.losses[name])] for name in CURVES}
+    lines = {name: [position(p.step, p.losses[name]) for p in points if _plottable(p.losses[name])] for name in CURVES}
     lines = {name: line for name, line in lines.items() if line}
-    labels = _apart([line[-1][1] for line in lines.values()])
+    labels = _spread([line[-1][1] for line in lines.values()])
     drawn = "".join(_curve(name, line, label) for (name, line), label in zip(lines.items(), labels, strict=True))
-    words = ["Losses by step appear here", ""] if not points else ["Losses by step, logarithmic", f"{steps} steps"]
-    below = f'<text y="{PLOT + 15}">{words[0]}</text><text x="100%" y="{PLOT + 15}" class="end">{words[1]}</text>'
-    grid = _grid((place(0, tick)[1], f"{tick:g}" if points else "") for tick in _ticks(low, high))
-    size = f'width="100%" height="{PLOT}"'  # the words lie outside, where the CSS makes room for them
+    left, right = ("Losses by step, logarithmic", f"{steps} steps") if points else ("Losses by step appear here", "")
+    below = f'<text y="{HEIGHT + 15}">{left}</text><text x="100%" y="{HEIGHT + 15}" class="end">{right}</text>'
+    grid = _grid((position(0, tick)[1], f"{tick:g}" if points else "") for tick in _ticks(low, high))
+    size = f'width="100%" height="{HEIGHT}"'  # labels lie outside, in the padding that page.css adds
     start = f'<svg class="curves" role="img" aria-label="{_summary(points)}" {size}>'
     return f"{start}{grid}{_marks(points, steps)}{drawn}{below}</svg>"
 
 
 def _curve(name: str, line: Sequence[tuple[float, float]], label: float) -> str:
-    """One loss: its line, stretched in one direction only, with a dot and its name at the end of it."""
+    """One loss: a line that stretches horizontally only, with a dot and a label at its end."""
     path = " ".join(f"{10 * x:.0f},{y:.1f}" for x, y in line)
-    stretched = f'<svg width="100%" height="{PLOT}" viewBox="0 0 1000 {PLOT}" preserveAspectRatio="none">'
+    stretching = f'<svg width="100%" height="{HEIGHT}" viewBox="0 0 1000 {HEIGHT}" preserveAspectRatio="none">'
     x, y = line[-1]
     return (
-        f'<g class="curve {name}">{stretched}<polyline vector-effect="non-scaling-stroke" points="{path}"/></svg>'
+        f'<g class="curve {name}">{stretching}<polyline vector-effect="non-scaling-stroke" points="{path}"/></svg>'
         f'<circle cx="{x:.1f}%" cy="{y:.1f}" r="2.5"/>'
         f'<text x="{x:.1f}%" y="{label:.1f}" dx="8" dy="4">{name.capitalize()}</text></g>'
     )
@@ -88,14 +88,14 @@ def _grid(lines: Iterable[tuple[float, str]]) -> str:
 
 
 def _marks(points: Sequence[Point], steps: int) -> str:
-    """Where each scale begins, with its size where there is room."""
+    """A vertical line where each scale begins, labeled with its size if there is room."""
     starts = {point.scale: 100 * point.step / steps for point in reversed(points)}
     marks, last = [], -math.inf
     for scale, x in reversed(starts.items()):
         unit = " px" if scale == points[-1].scale else ""
         word = f'<text x="{x:.1f}%" y="-6">{scale}{unit}</text>' if x - last >= 12 else ""
         last = x if word else last
-        marks.append(f'<line x1="{x:.1f}%" x2="{x:.1f}%" y1="-4" y2="{PLOT}"/>{word}')
+        marks.append(f'<line x1="{x:.1f}%" x2="{x:.1f}%" y1="-4" y2="{HEIGHT}"/>{word}')
     return "".join(marks)
 
 
@@ -109,18 +109,18 @@ def _summary(points: Sequence[Point]) -> str:
     return f"Losses by step, logarithmic: {change}."
 
 
-def _can_be_drawn(value: float) -> bool:
-    return 1e-30 < value < 1e30  # not so 0, infinity and what is no number
+def _plottable(value: float) -> bool:
+    return 1e-30 < value < 1e30  # excludes 0, infinity and NaN
 
 
 def _bounds(points: Sequence[Point]) -> tuple[float, float]:
-    """Least and greatest value on the axis, each 1, 2 or 5 times a power of ten, so that it seldom moves.
+    """Bounds of the axis: 1, 2 or 5 times a power of ten, so that they seldom change.
 
-    Losses below both a hundredth of the greatest and the latest ones lie on the ground, and so may the start picture's:
-    the photo itself has no content loss, which would press all the rest together.
+    Losses below both the latest ones and a hundredth of the largest lie on the bottom edge.  So may those of the start
+    picture: a photo has no content loss against itself, and a range that includes it would squeeze all other losses.
     """
     drawn = [(point.step, [loss for name, loss in point.losses.items() if name in CURVES]) for point in points]
-    drawn = [(step, list(filter(_can_be_drawn, losses))) for step, losses in drawn]
+    drawn = [(step, list(filter(_plottable, losses))) for step, losses in drawn]
     high = max((max(losses) for _, losses in drawn if losses), default=1.0)
     painted = [min(losses) for step, losses in drawn if losses and step]
     low = max(min(painted, default=high / 100), min([high / 100, *painted[-1:]]))
@@ -130,28 +130,28 @@ def _bounds(points: Sequence[Point]) -> tuple[float, float]:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten, from one at or below `low` to one at or above `high`."""
+    """1, 2 and 5 times powers of ten, starting at or below `low` and ending at or above `high`."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """A few round values between the two."""
+    """At most MAX_TICKS round values between the bounds."""
     ticks = [value for value in _round_values(low, high) if low <= value <= high]
-    if len(ticks) > MOST_TICKS:
+    if len(ticks) > MAX_TICKS:
         ticks = [value for value in ticks if f"{value:e}".startswith("1")]
-    return ticks[:: math.ceil(len(ticks) / MOST_TICKS)]
+    return ticks[:: math.ceil(len(ticks) / MAX_TICKS)]
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
-    """Heights near these, in their order, at which names do not cover one another."""
+def _spread(heights: Sequence[float]) -> list[float]:
+    """Move these label positions apart, in the same order, until no labels overlap."""
     order = sorted(range(len(heights)), key=lambda index: heights[index])
-    placed, next_free = list(heights), 0.0
+    spread, next_free = list(heights), 0.0
     for index in order:
-        placed[index] = max(heights[index], next_free)
-        next_free = placed[index] + LETTERS
-    ground = PLOT - 5.0  # clear of the words below
+        spread[index] = max(heights[index], next_free)
+        next_free = spread[index] + LABEL_HEIGHT
+    limit = HEIGHT - 5.0  # above the captions
     for index in reversed(order):
-        placed[index] = min(placed[index], ground)
-        ground = placed[index] - LETTERS
-    return placed
+        spread[index] = min(spread[index], limit)
+        limit = spread[index] - LABEL_HEIGHT
+    return spread

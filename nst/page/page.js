@@ -1,42 +1,42 @@
-// What only the browser can do: the clipboard, the system's sharing, the camera, and what screen readers are told.
-// The page calls these by name; each returns what its output is to show.
+// Browser features: clipboard, sharing, camera and screen-reader announcements.
+// Event listeners in layout.py call these functions; each returns the values of its outputs.
 
 window.nst = {
-  // What changes by itself is read aloud only if it says so; the numbers change too often for that.
+  // Make screen readers announce changes of these elements; the numbers change too often for that.
   announce() {
-    const mark = () => {
+    const setRoles = () => {
       for (const id of ["sentence", "note", "address"])
         document.getElementById(id)?.setAttribute("aria-live", "polite");
-      document.querySelector("#picture .empty")?.setAttribute("role", "img");  // Gradio gives it but a label
+      document.querySelector("#picture .empty")?.setAttribute("role", "img");  // Gradio only labels it
     };
-    new MutationObserver(mark).observe(document.getElementById("result"), {childList: true, subtree: true});
-    mark();
+    new MutationObserver(setRoles).observe(document.getElementById("result"), {childList: true, subtree: true});
+    setRoles();
   },
 
-  // On a phone the picture is below the button that starts it.
+  // On a phone, scroll to the result, which is below the Paint button.
   begin(sentence) {
-    const quiet = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (innerWidth <= 760)
-      document.getElementById("result").scrollIntoView({behavior: quiet ? "instant" : "smooth"});
+      document.getElementById("result").scrollIntoView({behavior: reduced ? "instant" : "smooth"});
     return [sentence, ""];
   },
 
-  // The browser knows by which address the page is reached, and whether it may write to the clipboard.
+  // Complete the link with the page's own address, and copy it if the browser allows that.
   async copyLink(html) {
     const [mark, query] = html.match(/<i data-query="([^"]*)"><\/i>/) || [];
     if (!mark) return html;
     const address = location.origin + location.pathname + query;
-    let words = "Link copied:";
+    let label = "Link copied:";
     try {
       await navigator.clipboard.writeText(address.replaceAll("&amp;", "&"));
     } catch {
-      words = "Copy this link:";
+      label = "Copy this link:";
     }
     return html.replace(mark,
-      `<label>${words} <input readonly value="${address}" onfocus="this.select()"></label>`);
+      `<label>${label} <input readonly value="${address}" onfocus="this.select()"></label>`);
   },
 
-  // The picture itself, to another program of the phone; where there is no such thing, to the clipboard.
+  // Share the picture with another app, or copy it to the clipboard if the browser cannot share.
   async sharePicture() {
     const {src} = document.querySelector("#picture img");
     try {
@@ -47,14 +47,14 @@ window.nst = {
         return "";
       }
       await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
-      return "<span>Picture copied: paste it where you like.</span>";
+      return "<span>Picture copied: you can paste it anywhere.</span>";
     } catch (error) {
-      if (error.name === "AbortError") return "";  // the visitor thought better of it
-      return "<span>This browser cannot share pictures; download it and send the file.</span>";
+      if (error.name === "AbortError") return "";  // the visitor cancelled
+      return "<span>This browser cannot share pictures; download the picture and send the file.</span>";
     }
   },
 
-  // A photo from the camera takes the same way as a chosen one.
+  // Put a photo from the camera into the file input of the upload.
   camera() {
     const input = Object.assign(document.createElement("input"), {type: "file", accept: "image/*"});
     input.setAttribute("capture", "environment");

@@ -1,4 +1,4 @@
-"""Settings with a name and a picture, for whoever would rather choose than move sliders.  Standard library only."""
+"""Presets with a thumbnail each, for visitors who prefer choosing to moving sliders.  Standard library only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,25 +8,25 @@ from nst.catalogue import FOLDER
 
 
 @dataclass(frozen=True)
-class Look:
-    """One choice."""
+class Preset:
+    """Values for some settings."""
 
-    values: dict[str, Any]  # of Settings, by their names
-    words: str  # what it does, in one line for a visitor
+    values: dict[str, Any]  # by field name of Settings
+    description: str  # one line for visitors
 
 
-PRESETS = {
-    "Hint": Look({"strength": 38.0}, "Your photo, with a first layer of paint on it."),
-    "Balanced": Look({"strength": 50.0}, "As much painting as photo."),
-    "Bold": Look({"strength": 65.0}, "The painting takes over; your photo shines through."),
+STRENGTHS = {
+    "Hint": Preset({"strength": 38.0}, "Mostly your photo."),
+    "Balanced": Preset({"strength": 50.0}, "Half photo, half painting."),
+    "Bold": Preset({"strength": 65.0}, "Mostly the painting."),
 }
-LOOKS = {
-    "Fine strokes": Look({"style_scale": 0.5}, "Small strokes, and many of them."),
-    "As painted": Look({"style_scale": 1.0}, "Strokes as large as the painter made them."),
-    "Broad strokes": Look({"style_scale": 2.0}, "Large strokes, as if you stood close to the painting."),
+BRUSH_SIZES = {
+    "Fine": Preset({"style_scale": 0.5}, "Many small strokes."),
+    "Original size": Preset({"style_scale": 1.0}, "Strokes as large as in the painting."),
+    "Broad": Preset({"style_scale": 2.0}, "Large strokes, as if seen up close."),
 }
 
 
-def picture(name: str) -> Path:
-    """A square detail of one example, painted with the look of that name; made by `python -m examples.previews`."""
+def thumbnail(name: str) -> Path:
+    """A square detail of one example, painted with this preset by `python -m examples.previews`."""
     return FOLDER / "looks" / f"{name.lower().replace(' ', '-')}.jpg"

@@ -1,4 +1,4 @@
-"""Finished pictures: shown with what can be done with them, finished by touches, kept for a day."""
+"""Finished pictures: displayed, adjusted by finishing touches, and cached for a day."""
 
 import re
 import tempfile
@@ -21,20 +21,20 @@ from nst.page.display import trouble
 from nst.page.text import GONE
 
 TOUCHES = tuple(touch.name for touch in fields(Finishing))
-Canvas = tuple[str, str, str]  # paths of the picture as it was painted, of the photo, and of the painting
+Canvas = tuple[str, str, str]  # paths of the picture before finishing touches, the photo and the painting
 
 
 class View(NamedTuple):
-    """What painting changes on the page: one value for each output, in this order."""
+    """Updates of all outputs of painting, in the order of the event listener's outputs."""
 
-    picture: Any = gr.skip()  # an array while painting, at the end the path of a PNG
+    picture: Any = gr.skip()  # an array while painting, then the path of a PNG
     sentence: Any = gr.skip()
     numbers: Any = gr.skip()
-    wipe: Any = gr.skip()  # the photo, to be drawn over the picture
+    wipe: Any = gr.skip()  # HTML of the before/after slider
     download: Any = gr.skip()
-    canvas: Any = gr.skip()  # a Canvas, or None while there is no finished picture
-    after: Any = gr.skip()  # the block with what can be done with a finished picture
-    film: Any = gr.skip()  # the block with the time-lapse
+    canvas: Any = gr.skip()  # a Canvas; None without a finished picture
+    after: Any = gr.skip()  # the block of actions for a finished picture
+    film: Any = gr.skip()  # the accordion with the time-lapse
     more: Any = gr.skip()
     paint: Any = gr.skip()
     stop: Any = gr.skip()
@@ -42,7 +42,7 @@ class View(NamedTuple):
 
 
 def show(path: Path, canvas: Canvas, shape: tuple[int, int]) -> View:
-    """A finished picture, height x width, with all that can be done with it."""
+    """Display a finished picture of this shape (height, width), with its actions."""
     height, width = shape
     photo = images.rescale(images.to_uint8(images.load(canvas[1], longest_side=max(shape))), height, width)
     return View(
@@ -55,7 +55,7 @@ def show(path: Path, canvas: Canvas, shape: tuple[int, int]) -> View:
 
 
 def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
-    """The picture, the download and the sentence after finishing touches to the picture as it was painted."""
+    """Apply finishing touches to the picture as painted; return the picture, the download and a sentence."""
     if canvas is None:
         return gr.skip(), gr.skip(), gr.skip()
     painted, content, _ = canvas
@@ -71,27 +71,27 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
             texts = replace(made, finishing=touches).texts if made else None
             images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
             finished = kept(path)
-    except ImageError:  # swept away after a day
+    except ImageError:  # deleted from the cache after a day
         return gr.skip(), gr.skip(), trouble(GONE)
     return finished, offer(Path(finished)), gr.skip()
 
 
-@lru_cache(maxsize=8)  # asked for again and again while a slider moves; the names are made of the files' hashes
+@lru_cache(maxsize=8)  # for a moving slider; safe to cache, because the paths contain hashes of the files
 def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
     pixels = images.to_uint8(images.load(path, longest_side=max(shape) if shape else None))
     return images.rescale(pixels, *shape) if shape else pixels
 
 
 def kept(path: Path) -> str:
-    """A copy in Gradio's own folder, since it serves no other; swept there after a day."""
+    """Copy a file to Gradio's cache, the only folder that Gradio serves; it is deleted there after a day."""
     return processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder())
 
 
-def kept_as(key: str) -> str:
-    """The file that `kept`, or an upload, has put into the folder of this name.
+def cached_file(key: str) -> str:
+    """Path of the file that `kept` or an upload has cached under this key.
 
     Raises:
-        ImageError: there is none.
+        ImageError: there is no such file.
     """
     files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
     for file in files:
@@ -100,5 +100,5 @@ def kept_as(key: str) -> str:
 
 
 def offer(path: Path) -> dict[str, Any]:
-    """A download button with this file."""
+    """Show the download button, with this file."""
     return gr.update(value=path, visible=True)

@@ -1,4 +1,4 @@
-"""The page on the network: served safely, with health checks, and warmed before visitors come."""
+"""Serves the page, with safe options and health checks, and warms up before the first visitor."""
 
 import importlib.util
 import logging
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 
 def _health(studio: Studio) -> list[Route]:
-    """Whether the server is alive, and whether it is ready for visitors, for the programs that look after it."""
+    """Liveness and readiness checks for load balancers and process managers."""
 
-    async def alive(_: Request) -> JSONResponse:  # async: no thread has to be free for it
+    async def alive(_: Request) -> JSONResponse:  # async, so that it needs no free thread
         return JSONResponse({"alive": True})
 
     async def ready(_: Request) -> JSONResponse:
@@ -37,38 +37,38 @@ def _health(studio: Studio) -> list[Route]:
 
 
 def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
-    """Put the page on the network, fit for strangers: bounded uploads and queue, nothing recorded, no stack traces."""
-    beside = Path(__file__).parent
+    """Launch the page, safe for the public: limited uploads and queue, no recordings, no stack traces."""
+    folder = Path(__file__).parent
     page.queue(max_size=2 * QUEUE_SIZE).launch(
         theme=theme(),
         css=pictures_css(),
-        css_paths=beside / "page.css",
-        head=f"<script>{(beside / 'page.js').read_text(encoding='utf-8')}</script>",
+        css_paths=folder / "page.css",
+        head=f"<script>{(folder / 'page.js').read_text(encoding='utf-8')}</script>",
         max_file_size=images.MAX_BYTES,
         show_error=False,
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
-        mcp_server=importlib.util.find_spec("mcp") is not None,  # with `pip install .[mcp]`, language models paint, too
+        mcp_server=importlib.util.find_spec("mcp") is not None,  # `pip install .[mcp]` adds a tool for language models
         footer_links=["api"],
         app_kwargs={"routes": _health(studio)},
         **options,
     )
 
 
-def _get_ready(studio: Studio) -> None:
-    """Load, warm, and leave in the log what there is to know about this machine."""
+def _warm_up(studio: Studio) -> None:
+    """Log what the doctor finds on this machine, then load and warm up the network."""
     for findings in (doctor.look_around(), doctor.try_out(studio)):
         try:
             for finding in findings:
                 log.info("%s: %s%s", finding.name, finding.fact, f" ({finding.advice})" if finding.advice else "")
-        except Exception:  # no reason to leave visitors waiting for the network
-            log.exception("Not everything could be looked at")
+        except Exception:  # a failed check must not keep the network from loading
+            log.exception("A check of this machine failed")
 
 
 def start(page: gr.Blocks, studio: Studio) -> None:
-    """Serve until interrupted, with a browser window on a desktop; the network is loaded meanwhile."""
+    """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
     logging.basicConfig(level=logging.INFO)
-    threading.Thread(target=_get_ready, args=(studio,), daemon=True).start()
+    threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-    serve(page, studio, inbrowser=desktop)  # elsewhere it might be a browser in this very terminal
+    serve(page, studio, inbrowser=desktop)  # on a server it could open a text browser in this terminal

@@ -1,6 +1,6 @@
-"""What visitors hand on to each other: a picture with its recipe, or a link with a pair of examples and the settings.
+"""Two ways to share a result: a picture with its recipe, or a link with a pair of examples and the settings.
 
-Whatever comes in is a stranger's: it never names a file, and never asks for more than a visitor may have.
+Both are untrusted input: they cannot name files, nor exceed a visitor's limits.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,165 +14,165 @@ from nst.recipe import Recipe
 from nst.settings import Settings
 
 MIN_SIZE = 128  # pixels
-MAX_STYLE_SCALE = 2.0  # the painting is looked at in this many times the picture's size
-PARAMETERS = tuple(knob.name for knob in fields(Settings) if knob.name != "weights")  # a file of the server's
+MAX_STYLE_SCALE = 2.0  # size of the painting, relative to the picture's
+PARAMETERS = tuple(knob.name for knob in fields(Settings) if knob.name != "weights")  # weights is a file on the server
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What a picture's recipe asks the page for."""
+    """Settings and pictures that a recipe asks for."""
 
-    settings: Settings  # within the page's bounds
-    pictures: tuple[str, str] | None  # photo and painting in the catalogue; None: the visitor has them
-    sentence: str  # for a person: what was taken over, and what could not be; plain text
+    settings: Settings  # within the page's limits
+    pictures: tuple[str, str] | None  # catalogue names of photo and painting; None unless both are examples
+    sentence: str  # plain text for the visitor: what was restored and what was not
 
 
 @dataclass(frozen=True)
 class Link:
-    """What a link asks the page for."""
+    """Example and settings that a link asks for."""
 
     pair: catalogue.Pair | None
-    given: dict[str, Any]  # settings by their names, good ones only
-    sentence: str  # for a person: what is here now, and what was not taken; plain text, empty for an empty link
+    settings: dict[str, Any]  # valid settings by name
+    sentence: str  # plain text for the visitor: what was restored and what was ignored; "" for an empty link
 
 
 def check(settings: Settings) -> None:
-    """Refuse what would keep the other visitors waiting.
+    """Reject settings that would hold up the queue.
 
     Raises:
-        ValueError: one sentence with the setting, its value and what would be right.
+        ValueError: one sentence with the setting, its value and the valid range.
     """
-    most = limits.here()
-    if not MIN_SIZE <= settings.size <= most.size:
-        raise ValueError(f"size: {settings.size} should be from {MIN_SIZE} to {most.size} on this page")
-    if (steps := sum(steps for _, steps in settings.scales())) > most.steps:
-        raise ValueError(f"steps: {steps} at all scales together should be {most.steps} at most on this page")
+    limit = limits.here()
+    if not MIN_SIZE <= settings.size <= limit.size:
+        raise ValueError(f"size: {settings.size} should be from {MIN_SIZE} to {limit.size} on this page")
+    if (steps := sum(steps for _, steps in settings.scales())) > limit.steps:
+        raise ValueError(f"steps: {steps} at all scales together should be {limit.steps} at most on this page")
     if settings.style_scale > MAX_STYLE_SCALE:
         raise ValueError(f"style_scale: {settings.style_scale:g} should be {MAX_STYLE_SCALE:g} at most on this page")
 
 
-def from_recipe(made: Recipe, controls: Collection[str]) -> Shared:
-    """How to paint a picture again.
+def from_recipe(recipe: Recipe, controls: Collection[str]) -> Shared:
+    """Turn a recipe into settings that this page accepts.
 
     Args:
-        controls: names of the settings that the visitor sees on the page; the sentence names the others.
+        controls: names of the settings that visitors can see; the sentence lists the others.
     """
-    notes = list(made.notes)
-    settings = replace(made.settings, weights="", style_blend=(), frames_per_second=Settings().frames_per_second)
-    if made.network in ("compact", "vgg19", "vgg16"):  # what really painted where the settings left it open
-        settings = replace(settings, network=made.network.replace("16", "19"))  # the genuine one that a page has
-    if made.settings.weights:
-        notes.append(f"Its weights file, {made.settings.weights}, is not taken from a picture.")
+    notes = list(recipe.notes)
+    settings = replace(recipe.settings, weights="", style_blend=(), frames_per_second=Settings().frames_per_second)
+    if recipe.network in ("compact", "vgg19", "vgg16"):  # the network that `auto` resolved to
+        settings = replace(settings, network=recipe.network.replace("16", "19"))  # the page offers one VGG
+    if recipe.settings.weights:
+        notes.append(f"Its weights file, {recipe.settings.weights}, was ignored: a picture cannot load weights.")
     size = min(max(settings.size, MIN_SIZE), limits.here().size)
     if size != settings.size:
-        notes.append(f"Its size was {settings.size} pixels; on this page it is {size}.")
+        notes.append(f"Its size was {settings.size} pixels; this page uses {size}.")
         settings = replace(settings, size=size)
     try:
         check(settings)
     except ValueError as error:
         settings = Settings(size=size, strength=settings.strength, network=settings.network)
-        notes.append(f"Only its size, strength and network are taken over: {error}.")
-    pictures = _examples(made)
-    return Shared(settings, pictures, " ".join([_told(made, settings, pictures, controls), *notes]))
+        notes.append(f"Only its size, strength and network were restored: {error}.")
+    pictures = _example_names(recipe)
+    return Shared(settings, pictures, " ".join([_summary(recipe, settings, pictures, controls), *notes]))
 
 
-def _examples(made: Recipe) -> tuple[str, str] | None:
+def _example_names(recipe: Recipe) -> tuple[str, str] | None:
     here = {example.name for example in catalogue.examples()}
-    names = [used.name for used in (made.content, *made.styles) if used.example and used.name in here]
-    return (names[0], names[1]) if len(names) == len(made.styles) + 1 == 2 else None
+    names = [used.name for used in (recipe.content, *recipe.styles) if used.example and used.name in here]
+    return (names[0], names[1]) if len(names) == len(recipe.styles) + 1 == 2 else None
 
 
-def _told(made: Recipe, settings: Settings, pictures: tuple[str, str] | None, controls: Collection[str]) -> str:
+def _summary(recipe: Recipe, settings: Settings, pictures: tuple[str, str] | None, controls: Collection[str]) -> str:
     if pictures:
-        words = "Everything is as it was for this picture: Paint repeats it. Drop it in once more to paint on it."
+        words = "Its pictures and settings are restored: Paint repeats it. Drop it in again to use the picture itself."
     else:
-        styles = " and ".join(used.name for used in made.styles) or "its painting"
-        words = f"The controls are as they were for this picture. It was painted from {made.content.name} and {styles}."
-        if len(made.styles) > 1:
+        styles = " and ".join(used.name for used in recipe.styles) or "its painting"
+        words = f"Its settings are restored. It was painted from {recipe.content.name} and {styles}."
+        if len(recipe.styles) > 1:
             words += " This page takes one painting at a time."
-    further = _further(settings, controls)
-    return f"{words} Until you pick an example, also: {further}." if further else words
+    hidden = _hidden_changes(settings, controls)
+    return f"{words} Also set, until you pick an example: {hidden}." if hidden else words
 
 
-def _further(settings: Settings, controls: Collection[str]) -> str:
-    """What differs from the defaults, and the visitor does not see."""
+def _hidden_changes(settings: Settings, controls: Collection[str]) -> str:
+    """Settings that differ from their defaults and are not among the controls."""
     return "; ".join(
-        f"{name.replace('_', ' ')} {_written(getattr(settings, name))}"
+        f"{name.replace('_', ' ')} {_format(getattr(settings, name))}"
         for name in PARAMETERS
         if name not in controls and getattr(settings, name) != getattr(Settings(), name)
     )
 
 
-def _written(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{layer} {weight:g}" for layer, weight in value.items())
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def from_query(query: Mapping[str, str], controls: Collection[str]) -> Link:
-    """What the query of a link says; names that mean nothing here are others' business and pass unnoticed.
+    """Parse the query string of a link.  Unknown names are ignored, because other programs may use them.
 
     Args:
-        query: the texts by their names: "pair", and settings by theirs.
+        query: values by name: "pair" and the names of settings.
         controls: names of the settings that a link may set.
     """
     pairs = {pair.name: pair for pair in installed_pairs()}
-    pair, given, notes = pairs.get(query.get("pair", "")), {}, []
+    pair, valid, notes = pairs.get(query.get("pair", "")), {}, []
     if pair:
         notes.append(f"{pair.title}: Paint repaints it{' as in your link' if len(query) > 1 else ''}.")
     elif "pair" in query:
-        notes.append(f"There is no pair {query['pair'][:40]!r} here; the examples above are what there is.")
+        notes.append(f"There is no pair {query['pair'][:40]!r} here; choose one of the examples above.")
     for name in controls:
         if name in query:
             try:
-                value = _read(type(getattr(Settings(), name)), query[name])
+                value = _parse(type(getattr(Settings(), name)), query[name])
                 settings = Settings(**{name: value})
                 check(settings)
-                given[name] = getattr(settings, name)
+                valid[name] = getattr(settings, name)
             except ValueError as error:
-                notes.append(f"Your link could not be followed in all: {str(error)[:200]}.")
-    return Link(pair, given, " ".join(notes))
+                notes.append(f"Part of your link was ignored: {str(error)[:200]}.")
+    return Link(pair, valid, " ".join(notes))
 
 
 def to_query(content: str | None, style: str | None, settings: Settings, controls: Collection[str]) -> tuple[str, str]:
-    """The query of a link to two pictures with these settings, and a sentence on what it leaves out.
+    """Build the query string of a link to two examples with these settings.
 
     Args:
-        content: the photo's name in the catalogue; None if it is not from there.
-        style: likewise, the painting's.
+        content: catalogue name of the photo; None if it is not an example.
+        style: the same for the painting.
 
     Returns:
-        The query, "" if no link can show these pictures; and the sentence, "" if nothing is left out.
+        The query string, "" if these pictures cannot be linked; and a sentence on what the link omits, "" if nothing.
     """
     pair = next((pair for pair in installed_pairs() if (pair.content, pair.style) == (content, style)), None)
     if pair is None:
-        return "", "A link shows the examples, or a finished picture; this one is not painted yet."
-    further = _further(settings, controls)
+        return "", "Links show examples or finished pictures; this one is not painted yet."
+    hidden = _hidden_changes(settings, controls)
     values = {name: getattr(settings, name) for name in controls}
-    values = {name: _short(value) for name, value in values.items() if value != getattr(Settings(), name)}
-    left_out = f"The link leaves out {further}; the downloaded PNG does not." if further else ""
-    return "?" + urlencode({"pair": pair.name, **values}), left_out
+    values = {name: _format_number(value) for name, value in values.items() if value != getattr(Settings(), name)}
+    omitted = f"The link does not include {hidden}; the downloaded PNG does." if hidden else ""
+    return "?" + urlencode({"pair": pair.name, **values}), omitted
 
 
 def installed_pairs() -> list[catalogue.Pair]:
-    """Those whose pictures are here."""
+    """Pairs whose two pictures are installed."""
     names = {example.name for example in catalogue.examples()}
     return [pair for pair in catalogue.PAIRS if {pair.content, pair.style} <= names]
 
 
 def installed_paintings() -> list[catalogue.Example]:
-    """Those that pairs are painted in the manner of."""
+    """The paintings of these pairs."""
     styles = {pair.style for pair in installed_pairs()}
     return [example for example in catalogue.examples() if example.name in styles]
 
 
-def _read(kind: type, text: str) -> Any:
-    """A number if it should be one; what cannot be read stays text, for Settings to refuse."""
+def _parse(kind: type, text: str) -> Any:
+    """Parse a number where the setting is one; return invalid text unchanged, for `Settings` to reject."""
     try:
         return float(text) if kind in (int, float) else text[:40]
     except ValueError:
         return text[:40]
 
 
-def _short(value: Any) -> str:
+def _format_number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,44 +1,44 @@
-"""The page's words: labels, explanations, sentences.  What changes during a run is told by `nst.page.display`."""
+"""Labels and fixed sentences of the page; `nst.page.display` has those that change during a run."""
 
 from nst.page import limits, presets, sharing
 
 HEADER = """<h1>Neural style transfer</h1>
-<p>A photo is repainted in the manner of a painting while you watch, by the method of
+<p>Watch a photo being repainted in the style of a painting, by the method of
 <a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
 
 INVITATION = "Choose a photo and a painting, or start with an example."
-LOOKING = "Looking at both pictures …"
-CROWD = "Too many visitors are waiting already; please come back in a few minutes."
-FAULT = "The painting broke off through a fault of ours; a smaller size may work."
-GONE = "This picture is no longer kept here; please paint it again."
+LOOKING = "Preparing …"
+CROWD = "Too many visitors are waiting; please come back in a few minutes."
+FAULT = "Something went wrong on our side; a smaller size may work."
+GONE = "This picture has been deleted (we keep pictures for a day); please paint it again."
 LINK_LIMITS = (
-    "The link lasts until this page is restarted, a day at most, and whoever has it sees your photo, too. The "
-    "downloaded picture keeps for good: dropped in here, it brings back its settings."
+    "The link works for a day at most, or until this page restarts, and anyone who has it can see your photo. The "
+    "downloaded picture does not expire: drop it in here to restore its settings."
 )
-WAITING = "Waiting for the painter …"
+WAITING = "Waiting for your turn …"
 
-# What a visitor can set, with a word and a line for each; programs can give the other settings as well.
+# Label and explanation of each setting that visitors can change; programs can change the other settings, too.
 CONTROLS = {
-    "size": ("Size", "Longest side of the result in pixels; twice the size takes about four times as long."),
-    "strength": ("Strength", "0 keeps the photo, 100 gives in to the painting. Pull it while the picture is painted."),
+    "size": ("Size", "Longest side of the result, in pixels; twice the size takes about four times as long."),
+    "strength": (
+        "Exact strength",
+        "0 keeps the photo, 100 gives the painting full force. Drag it while painting: the picture follows.",
+    ),
     "style_scale": (
-        "Stroke size",
-        "Below 1 strokes come out finer, above 1 broader. It counts from the next Paint.",
+        "Exact brush size",
+        "Below 1 for finer strokes, above 1 for broader ones. Takes effect the next time you paint.",
     ),
     "network": ("Quality", "Finest ends with VGG-19: on a CPU it takes up to three times as long."),
-    "style_statistics": ("What counts as manner", "How colors and shapes vary together, or the paper's Gram matrices."),
-    "init": ("Begin with", "The photo keeps its outlines; noise lets the painting find its own."),
-    "seed": ("Chance", "Another number is another noise; it counts where the picture begins with noise."),
-    "total_variation_weight": ("Smoothness", "0 keeps every grain, 8 is usual, 50 is very calm."),
-    "composition": ("Composition", "How firmly the photo's layout is held; at 0 figures of the painting may come in."),
-    "focus": (
-        "Focus",
-        "How much more the photo's detailed parts count than flat ones, such as a sky; 0: all the same.",
-    ),
-    "detail": ("Photo's detail", "How much of the photo's fine detail comes back while the picture grows."),
+    "style_statistics": ("Style statistics", "How colors and shapes vary together, or the paper's Gram matrices."),
+    "init": ("Start from", "The photo keeps its outlines; noise lets the painting form its own."),
+    "seed": ("Random seed", "A different number gives a different result when starting from noise."),
+    "total_variation_weight": ("Smoothness", "0 keeps all grain, 8 is the default, 50 is very smooth."),
+    "composition": ("Composition", "How firmly to keep the photo's layout; at 0, figures of the painting may appear."),
+    "focus": ("Focus", "How much more the photo's detailed parts count than flat ones, such as a sky; 0: the same."),
+    "detail": ("Photo detail", "How much of the photo's fine detail returns at each larger size."),
 }
-MAIN_CONTROLS = ("strength", "size", "network")  # the others are folded away
-CHOOSERS = (("strength", "How far", presets.PRESETS), ("style_scale", "Manner", presets.LOOKS))
+MAIN_CONTROLS = ("strength", "size", "network")  # shown; the others are in an accordion
+CHOOSERS = (("strength", "Strength", presets.STRENGTHS), ("style_scale", "Brush size", presets.BRUSH_SIZES))
 CHOICES = {
     "network": {"auto": "Automatic", "compact": "Quick", "vgg19": "Finest"},
     "style_statistics": {"covariance": "Covariances", "gram": "Gram matrices"},
@@ -52,8 +52,8 @@ SLIDERS = {
     "focus": (0, 1, 0.1),
     "detail": (0, 1, 0.05),
 }
-TOUCH_WORDS = {
-    "original_color": ("Original color", "0 keeps the painting's colors, 100 brings back the photo's."),
+TOUCH_LABELS = {
+    "original_color": ("Keep the photo's colors", "0 keeps the painting's colors, 100 restores the photo's."),
     "photo_blend": ("Blend with the photo", "0 shows the painting, 100 the photo."),
-    "sharpness": ("Sharpness", "Below 0 it is softer than painted, above 0 sharper."),
+    "sharpness": ("Sharpness", "Below 0 is softer than painted, above 0 is sharper."),
 }

@@ -1,4 +1,4 @@
-"""The page's look: paper by day, the sky of Saint-Rémy by night.  Its layout is page.css."""
+"""The page's colors and fonts: paper in light mode, a night sky in dark mode.  The layout is in page.css."""
 
 from gradio import themes
 
@@ -8,9 +8,9 @@ OCHRE = "#fdf8ea #faedc8 #f4dc93 #ecc65c #e2b03a #cf9623 #a8741a #825618 #5f3f16
 
 
 def theme() -> themes.Base:
-    """The theme, for `launch`."""
+    """Return the theme for `launch`."""
     night, ochre = (themes.Color(**dict(zip(SHADES, hue.split(), strict=True))) for hue in (NIGHT, OCHRE))
-    system = ["ui-sans-serif", "system-ui", "sans-serif"]  # the visitor's own: nothing is fetched from elsewhere
+    system = ["ui-sans-serif", "system-ui", "sans-serif"]  # system fonts: the page downloads none
     mono = ["ui-monospace", "monospace"]
     theme = themes.Base(primary_hue=ochre, secondary_hue=night, neutral_hue=night, font=system, font_mono=mono)
     return theme.set(

@@ -284,7 +284,7 @@ def test_when_too_many_wait_one_sentence_says_so(visit, monkeypatch):
     second.click("#pair-starry-night")
     second.wait_for_selector("#sentence:has-text('You are next')")
     third.click("#pair-starry-night")
-    third.wait_for_selector(f"#sentence .trouble:has-text('{CROWD}')")
+    third.wait_for_selector(f"#sentence .error-message:has-text('{CROWD}')")
     assert third.is_visible("#paint") and not third.is_visible("#leave")
 
 
@@ -302,7 +302,7 @@ def test_visitors_take_turns_and_leaving_makes_room(visit):
     second.click("#pair-starry-night")
     second.wait_for_selector("#sentence:has-text('You are next')")
     third.click("#pair-starry-night")
-    third.wait_for_selector("#sentence:has-text('1 person is before you')")
+    third.wait_for_selector("#sentence:has-text('1 person is ahead of you')")
     second.click("#leave")
     second.wait_for_selector("#paint:visible")
     assert not second.is_visible("#leave")
@@ -361,7 +361,7 @@ def test_a_downloaded_picture_brings_everything_back(visit, tmp_path):
 
     tab = visit(Studio(lambda _: painter))
     tab.set_input_files("#style input[type=file]", path)
-    tab.wait_for_selector("#note:has-text('Everything is as it was'):has-text('learning rate 0.03')")
+    tab.wait_for_selector("#note:has-text('Its pictures and settings are restored'):has-text('learning rate 0.03')")
     assert tab.input_value("#size input[type=number]") == "192"
     assert tab.input_value("#strength input[type=number]") == "70"
     tab.wait_for_selector("#content img")
@@ -450,7 +450,7 @@ def test_a_link_to_the_visitors_own_result(visit, photo):
     tab.click("#paint")
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     tab.click("#share")
-    tab.wait_for_selector("#address:has-text('Link copied'):has-text('whoever has it sees your photo')")
+    tab.wait_for_selector("#address:has-text('Link copied'):has-text('anyone who has it can see your photo')")
     query = tab.evaluate("navigator.clipboard.readText()").partition("?")[2]
 
     tab = visit(studio, query="?" + query)
@@ -493,7 +493,7 @@ def test_no_serious_finding_of_axe(visit, options, color_scheme):
 
     check("opened")
     tab.click("#paint")
-    tab.wait_for_selector("#sentence .trouble")
+    tab.wait_for_selector("#sentence .error-message")
     check("error")
     tab.click("#pair-starry-night")
     tab.wait_for_selector("#sentence:has-text('Painted in')")
@@ -523,14 +523,14 @@ def test_a_phone_scrolls_in_one_direction(visit, width):
 def test_errors_are_one_sentence_where_the_visitor_looks(visit, tmp_path, photo):
     tab = visit(Studio(lambda _: Painter(steps=3)))
     tab.click("#paint")
-    tab.wait_for_selector("#sentence .trouble:has-text('There is no photo yet')")
+    tab.wait_for_selector("#sentence .error-message:has-text('There is no photo yet')")
     tab.set_input_files("#content input[type=file]", drawing(tmp_path))
-    tab.wait_for_selector("#note .trouble:has-text('drawing.svg is not a picture')")
+    tab.wait_for_selector("#note .error-message:has-text('drawing.svg is not a picture')")
     tab.click("#paint")
-    tab.wait_for_selector("#sentence .trouble:has-text('drawing.svg is not a picture')")
+    tab.wait_for_selector("#sentence .error-message:has-text('drawing.svg is not a picture')")
     assert tab.is_visible("#paint") and not tab.is_visible("#stop")
     tab.set_input_files("#style input[type=file]", picture(tmp_path / "strip.png", (5000, 8)))
-    tab.wait_for_selector("#note .trouble:has-text('strip.png is 5000 x 8 pixels')")
+    tab.wait_for_selector("#note .error-message:has-text('strip.png is 5000 x 8 pixels')")
     assert (strength(tab), tab.input_value("#size input[type=number]")) == ("50", "512")
 
 

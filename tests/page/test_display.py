@@ -43,17 +43,17 @@ def run(*frames: SimpleNamespace) -> History:
 
 def test_sentences():
     assert display.told("a <b> & c") == "<span>a &lt;b&gt; &amp; c</span>"
-    assert display.trouble("<b>") == '<span class="trouble">&lt;b&gt;</span>'
-    assert display.progress(frame()) == "Painting at 256 pixels …"
+    assert display.trouble("<b>") == '<span class="error-message">&lt;b&gt;</span>'
+    scales = [(128, 200), (256, 100), (512, 50)]
+    assert display.progress(frame(scale=128, remaining=0.0), scales) == "Sketching (1 of 3) …"
+    assert display.progress(frame(), scales) == "Sketching (2 of 3) · about 30 s left"
+    assert display.progress(frame(scale=512, remaining=4), scales) == "Painting (3 of 3) · a few seconds left"
+    assert display.progress(frame()) == display.progress(frame(), scales[:1]) == "Painting · about 30 s left"
     assert display.ending(frame(step=120), (256, 512)) == "Painted in 10 s: 512 × 256 pixels."
     assert display.ending(frame(), (256, 512)) == "Stopped after 30 of 120 steps, enlarged to 512 × 256 pixels."
     assert display.ending(frame(), (128, 256)) == "Stopped after 30 of 120 steps: 256 × 128 pixels."
-    assert [display.duration(seconds) for seconds in (0, 59.4, 59.6, 125)] == [
-        "0 s",
-        "59 s",
-        "1 min 00 s",
-        "2 min 05 s",
-    ]
+    durations = [display.duration(seconds) for seconds in (0, 59.4, 59.6, 125)]
+    assert durations == ["0 s", "59 s", "1 min 00 s", "2 min 05 s"]
 
 
 def test_file_names_are_plain():
@@ -67,11 +67,11 @@ def test_file_names_are_plain():
         (0, None, "You are next."),
         (0, 0, "You are next; your turn in a few seconds."),
         (0, 17, "You are next; your turn in about 20 s."),
-        (1, 54, "1 person is before you; your turn in about 50 s."),
-        (1, 55, "1 person is before you; your turn in about 1 min."),
-        (2, 89, "2 people are before you; your turn in about 1 min."),
-        (2, 90, "2 people are before you; your turn in about 2 min."),
-        (3, None, "3 people are before you."),
+        (1, 54, "1 person is ahead of you; your turn in about 50 s."),
+        (1, 55, "1 person is ahead of you; your turn in about 1 min."),
+        (2, 89, "2 people are ahead of you; your turn in about 1 min."),
+        (2, 90, "2 people are ahead of you; your turn in about 2 min."),
+        (3, None, "3 people are ahead of you."),
     ],
 )
 def test_waiting(ahead, seconds, sentence):

@@ -1,4 +1,4 @@
-"""curves.py: what is kept of a run, and how it is drawn."""
+"""nst.page.loss_plot: which points of a run are stored, and how they are plotted."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nst.page.loss_plot import MOST_POINTS, PLOT, History, curves
+from nst.page.loss_plot import HEIGHT, MAX_POINTS, History, curves
 
 
 def frame(step: int, scale: int = 128, **losses: float) -> SimpleNamespace:
@@ -36,9 +36,9 @@ def words(svg: str) -> list[str]:
 def test_a_long_run_is_kept_evenly():
     kept = history(*(frame(step, 128 if step < 6000 else 256) for step in range(0, 10_001)))
     steps = [point.step for point in kept.points]
-    assert len(steps) == MOST_POINTS and steps[0] == 0 and steps[-1] == 10_000 and 6000 in steps
+    assert len(steps) == MAX_POINTS and steps[0] == 0 and steps[-1] == 10_000 and 6000 in steps
     gaps = [later - earlier for earlier, later in zip(steps, steps[1:])]
-    assert max(gaps) <= 3 * 10_000 / MOST_POINTS
+    assert max(gaps) <= 3 * 10_000 / MAX_POINTS
 
 
 def test_a_run_goes_on_and_a_new_one_begins():
@@ -57,20 +57,20 @@ def test_a_logarithmic_axis():
         frame(20, content=1.0, style=0.1, total=0.1),
     )
     svg = curves(kept.points, 40)
-    assert line(svg, "total") == [(250, 0), (500, PLOT)]
-    assert line(svg, "content") == [(250, PLOT), (500, 0)]
+    assert line(svg, "total") == [(250, 0), (500, HEIGHT)]
+    assert line(svg, "content") == [(250, HEIGHT), (500, 0)]
     assert [word for word in words(svg) if word[0] in "01"] == ["0.1", "0.2", "0.5", "1", "128 px"]
     assert 'aria-label="Losses by step, logarithmic: total fell from 1 to 0.1."' in svg
     middle = history(frame(10, content=0.01, style=0.1, total=1)).points
-    assert line(curves(middle, 10), "style")[0][1] == pytest.approx(PLOT / 2)
+    assert line(curves(middle, 10), "style")[0][1] == pytest.approx(HEIGHT / 2)
 
 
 def test_the_photo_itself_has_no_content_loss():
     run = [frame(0, content=8e-5, style=3, total=3.2), frame(10, content=0.5, style=0.2, total=0.3)]
     assert "0.0001" not in words(curves(history(*run).points, 20))
-    assert line(curves(history(*run).points, 20), "content")[0] == (0, PLOT)  # on the ground
+    assert line(curves(history(*run).points, 20), "content")[0] == (0, HEIGHT)  # on the ground
     mixed = history(*run, frame(20, content=5e6, style=60, total=9e6)).points  # as published, the parts differ by far
-    assert line(curves(mixed, 20), "style")[-1][1] < PLOT
+    assert line(curves(mixed, 20), "style")[-1][1] < HEIGHT
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, 5e-324, 1e308])
@@ -87,7 +87,7 @@ def test_values_that_cannot_be_drawn_are_left_out(value):
 def test_one_value_only(value):
     same = [frame(step, content=value, style=value, total=value) for step in (5, 10)]
     svg = curves(history(*same).points, 10)
-    assert all(0 < y < PLOT for name in ("content", "style", "total") for _, y in line(svg, name))
+    assert all(0 < y < HEIGHT for name in ("content", "style", "total") for _, y in line(svg, name))
     assert f"total is {value:.2g}" in svg
     assert 1 <= svg.count('<line x2="100%"') <= 5
     assert len(line(curves(history(same[0]).points, 10), "total")) == 1
@@ -95,7 +95,7 @@ def test_one_value_only(value):
 
 def test_before_the_first_frame():
     svg = curves([], 0)
-    assert 'aria-label="Losses by step: none yet."' in svg and f'height="{PLOT}"' in svg
+    assert 'aria-label="Losses by step: none yet."' in svg and f'height="{HEIGHT}"' in svg
     assert words(svg) == ["Losses by step appear here"]
 
 

@@ -1,4 +1,4 @@
-"""page/: from what a visitor does to what changes on the page, without a browser."""
+"""nst/page: what each handler returns, without a browser."""
 
 import shutil
 from collections.abc import Iterator
@@ -75,9 +75,9 @@ def test_frames_then_a_png_of_the_asked_size(photo, painting):
     assert painter.settings == Settings(size=128, strength=70)
     assert painter.closed.is_set()
     assert sentences == [
-        "Looking at both pictures …",
-        "Painting at 64 pixels …",
-        "Painting at 128 pixels …",
+        "Preparing …",
+        "Painting · a few seconds left",
+        "Painting · a few seconds left",
         "Painted in 1 s: 128 × 85 pixels.",
     ]
 
@@ -198,7 +198,7 @@ def test_bad_pictures_get_a_sentence_at_once_and_when_painted(tmp_path, painting
     assert sentence in seen[-1].sentence
     assert seen[-1].paint["visible"] and not seen[-1].stop["visible"]
     assert all(view.picture == SKIP for view in seen)
-    dropped = inputs.look_into(path, None)
+    dropped = inputs.on_upload(path, None)
     assert path is None or sentence in setup(dropped).note
     assert all(value == SKIP for value in (*setup(dropped)._replace(note=SKIP), *after_setup(dropped).values()))
 
@@ -233,7 +233,7 @@ def test_whoever_waits_is_told_how_many_come_before(photo, painting):
     sentence, _, leave, clock = page.wait(VISITOR)
     assert sentence == SKIP and not leave["visible"] and not clock["active"]
     last = SimpleNamespace(session_hash="last")
-    assert "1 person is before you" in page.join(last)[0]
+    assert "1 person is ahead of you" in page.join(last)[0]
     sentence, paint, leave, clock = page.leave(OTHER)
     assert sentence == text.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
     assert "You are next" in page.wait(last)[0]
@@ -247,7 +247,7 @@ def test_a_crowd_is_told_so_and_does_not_wait():
         page.join(VISITOR)
     assert page.wait(VISITOR)[0] == SKIP
     page.leave(SimpleNamespace(session_hash="0"))
-    assert "15 people are before you" in page.join(VISITOR)[0]
+    assert "15 people are ahead of you" in page.join(VISITOR)[0]
 
 
 # --- What goes in -----------------------------------------------------------------------------------------------------
@@ -256,56 +256,56 @@ def test_a_crowd_is_told_so_and_does_not_wait():
 def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
     style = str(catalogue.find("woodcut-wave").path)
     out = finished(paint(Painter(steps=6).released(), photo, style, strength=70, steps=(9, 8)), tmp_path / "out.png")
-    given = inputs.look_into(out, None)
+    given = inputs.on_upload(out, None)
     asked, told = setup(given), after_setup(given)
     assert (told["size"], told["strength"], told["network"], told["steps"]) == (128, 70, "compact", [9, 8])
     assert asked.content == asked.style == SKIP  # the photo was the visitor's own
     assert "my photo.png and woodcut-wave" in asked.note and "steps 9, 8" in asked.note
-    again = inputs.look_into(out, asked.repeated)  # once more: to paint on it
-    for dropped in (again, inputs.look_into(photo, None), inputs.look_into(None, None)):
+    again = inputs.on_upload(out, asked.last_recipe)  # once more: to paint on it
+    for dropped in (again, inputs.on_upload(photo, None), inputs.on_upload(None, None)):
         assert setup(dropped) == Setup(note="") and set(map(str, after_setup(dropped).values())) == {str(SKIP)}
 
 
 def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
     path = tmp_path / "torn.png"
     images.save(np.zeros((20, 20, 3), np.uint8), path, texts={"nst": '{"nst": "0.2.0", "content": "<b>"}'})
-    assert "The recipe in this picture is damaged" in setup(inputs.look_into(str(path), None)).note
+    assert "The recipe in this picture is damaged" in setup(inputs.on_upload(str(path), None)).note
 
 
 def test_the_page_opens_with_the_starry_night_in_its_place():
-    def arrive(**query: str) -> Setup:
-        return setup(inputs.arrive(SimpleNamespace(query_params=query))[len(View._fields) :])
+    def load(**query: str) -> Setup:
+        return setup(inputs.on_load(SimpleNamespace(query_params=query))[len(View._fields) :])
 
     ours = catalogue.find("starry-night").path.read_bytes()
-    opened = arrive()
+    opened = load()
     assert Path(opened.style).read_bytes() == ours and opened.content == SKIP
     assert "van Gogh" in opened.credit and opened.note == SKIP
-    linked = arrive(pair="wave-lion")
+    linked = load(pair="wave-lion")
     assert Path(linked.content).name == "lion.jpg" and "A lion cut in wood" in linked.note
 
 
 def test_a_link_to_the_examples_carries_the_settings():
     pair = catalogue.PAIRS[0]
     own = [str(catalogue.find(name).path) for name in (pair.content, pair.style)]
-    html = inputs.link(*own, None, *values(size=512, strength=70, seed=7))
+    html = inputs.make_link(*own, None, *values(size=512, strength=70, seed=7))
     assert 'data-query="?pair=starry-night&amp;strength=70&amp;seed=7"' in html
-    assert "size: None should be" in inputs.link(*own, None, None)
+    assert "size: None should be" in inputs.make_link(*own, None, None)
 
 
 def test_a_link_to_the_visitors_own_result(photo, painting):
     content, style = (results.kept(Path(path)) for path in (photo, painting))  # as uploads are
-    assert "not painted yet" in inputs.link(content, style, None, *values())
+    assert "not painted yet" in inputs.make_link(content, style, None, *values())
     *_, view = paint(Painter(steps=6).released(), content, style, strength=70)
-    sentence = inputs.link(content, style, view.canvas, *values())
+    sentence = inputs.make_link(content, style, view.canvas, *values())
     assert text.LINK_LIMITS.partition(",")[0] in sentence
     query = dict(parse_qsl(sentence.partition('"?')[2].partition('"')[0].replace("&amp;", "&")))
-    given = inputs.arrive(SimpleNamespace(query_params=query))
+    given = inputs.on_load(SimpleNamespace(query_params=query))
     opened, asked = View(*given[: len(View._fields)]), setup(given[len(View._fields) :])
     assert (asked.content, asked.style, str(opened.picture)) == (content, style, view.canvas[0])
     assert opened.canvas == view.canvas and "data:image/jpeg" in opened.wipe and opened.after["visible"]
     assert after_setup(given[len(View._fields) :])["strength"] == 70
     for wrong in ({"picture": "../../etc"}, query | {"picture": "0" * 64}, query | {"picture": query["photo"]}):
-        given = inputs.arrive(SimpleNamespace(query_params=wrong))
+        given = inputs.on_load(SimpleNamespace(query_params=wrong))
         assert text.GONE in setup(given[len(View._fields) :]).note
         assert View(*given[: len(View._fields)]) == View()
 
@@ -336,7 +336,7 @@ def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
     assert before is not None and before.finishing == {}
     assert after == replace(before, finishing={"original_color": 0.5, "sharpness": -0.25})
     assert results.finish(canvas, 0, 0, 0)[0] == canvas[0]
-    assert after_setup(inputs.look_into(path, None))["sharpness"] == -25
+    assert after_setup(inputs.on_upload(path, None))["sharpness"] == -25
 
 
 def test_finishing_without_a_picture(photo, painting):

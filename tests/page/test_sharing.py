@@ -1,4 +1,4 @@
-"""nst.page.sharing: what a stranger's picture may ask the page for, and what a person is told about it."""
+"""nst.page.sharing: what untrusted pictures and links can request, and the sentences about it."""
 
 from dataclasses import replace
 from typing import Any
@@ -44,8 +44,8 @@ def test_examples_come_back_with_everything():
     assert shared.settings == settings
     assert shared.pictures == ("tower", "starry-night")
     assert shared.sentence == (
-        "Everything is as it was for this picture: Paint repeats it. Drop it in once more to paint on it. "
-        "Until you pick an example, also: seed 7; steps 30, 15; learning rate 0.05."
+        "Its pictures and settings are restored: Paint repeats it. Drop it in again to use the picture itself. "
+        "Also set, until you pick an example: seed 7; steps 30, 15; learning rate 0.05."
     )
 
 
@@ -73,13 +73,13 @@ def test_automatic_is_what_it_was_then():
 def test_the_size_is_the_pages(size, here):
     shared = sharing.from_recipe(made(Settings(size=size)), CONTROLS)
     assert shared.settings.size == here
-    assert f"Its size was {size} pixels; on this page it is {here}." in shared.sentence
+    assert f"Its size was {size} pixels; this page uses {here}." in shared.sentence
 
 
 def test_a_strangers_weights_are_never_loaded():
     shared = sharing.from_recipe(made(Settings(network="vgg19", weights="evil.h5")), CONTROLS)
     assert shared.settings.weights == ""
-    assert "evil.h5, is not taken from a picture" in shared.sentence
+    assert "evil.h5, was ignored" in shared.sentence
     assert "weights" not in sharing.PARAMETERS
 
 
@@ -89,7 +89,7 @@ def test_a_strangers_weights_are_never_loaded():
 def test_nobody_asks_for_hours(greedy):
     shared = sharing.from_recipe(made(Settings(strength=70, seed=3, **greedy)), CONTROLS)
     assert shared.settings == Settings(strength=70, network="compact")
-    assert "Only its size, strength and network are taken over" in shared.sentence
+    assert "Only its size, strength and network were restored" in shared.sentence
     with pytest.raises(ValueError, match="on this page"):
         sharing.check(Settings(**greedy))
 
@@ -108,19 +108,19 @@ def test_the_defaults_are_within_bounds():
 
 def test_a_link_comes_back_as_it_was():
     settings = Settings(size=768, strength=62.5, network="compact")
-    query, left_out = sharing.to_query("lion", "woodcut-wave", settings, CONTROLS)
+    query, omitted = sharing.to_query("lion", "woodcut-wave", settings, CONTROLS)
     assert query == "?pair=wave-lion&size=768&strength=62.5&network=compact"
-    assert left_out == ""
+    assert omitted == ""
     link = sharing.from_query(dict(parse_qsl(query[1:])), CONTROLS)
     assert link.pair is not None and link.pair.name == "wave-lion"
-    assert link.given == {"size": 768, "strength": 62.5, "network": "compact"}
+    assert link.settings == {"size": 768, "strength": 62.5, "network": "compact"}
     assert link.sentence == "A lion cut in wood: Paint repaints it as in your link."
 
 
 def test_a_link_says_what_it_leaves_out():
-    query, left_out = sharing.to_query("lion", "woodcut-wave", Settings(seed=7), CONTROLS)
+    query, omitted = sharing.to_query("lion", "woodcut-wave", Settings(seed=7), CONTROLS)
     assert query.startswith("?pair=wave-lion")
-    assert left_out == "The link leaves out seed 7; the downloaded PNG does not."
+    assert omitted == "The link does not include seed 7; the downloaded PNG does."
 
 
 @pytest.mark.parametrize("names", [(None, "starry-night"), ("tower", None), (None, None), ("starry-night", "tower")])
@@ -165,7 +165,7 @@ def test_no_link_no_words():
 def test_what_a_link_gets_wrong_is_told_and_the_rest_taken(name, text):
     good = {"pair": "starry-night", "size": "256", "strength": "70", "network": "compact"}
     link = sharing.from_query(good | {name: text}, CONTROLS)
-    assert set(link.given) == {"size", "strength", "network"} - {name}
+    assert set(link.settings) == {"size", "strength", "network"} - {name}
     assert (link.pair is None) == (name == "pair")
     assert text in link.sentence or text in ("nan", "1e999", "100.5", "-1")
     assert len(sharing.from_query({name: 5000 * text}, CONTROLS).sentence) < 300
