@@ -144,14 +144,14 @@ def test_gradient_against_finite_differences(transfer, statistics, normalization
         assert (ahead - behind) / 2e-3 == pytest.approx(float(np.sum(gradient * direction)), abs=tolerance)
 
 
-def thinning(monkeypatch, precision):
-    monkeypatch.setattr("nst.objective.MANY", 0)
+def subsampling(monkeypatch, precision):
+    monkeypatch.setattr("nst.objective.SUBSAMPLE_ABOVE", 0)
     return StyleTransfer(Network("toy", toy.with_head(), precision=precision))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_steps_look_at_other_quarters(monkeypatch, precision):
-    transfer = thinning(monkeypatch, precision)
+    transfer = subsampling(monkeypatch, precision)
 
     def seen(objective, step):
         return float(objective.losses_and_gradient(transfer.network, tf.constant(CONTENT), step)[0]["style"])
@@ -167,7 +167,7 @@ def test_the_steps_look_at_other_quarters(monkeypatch, precision):
 
 
 def test_a_run_that_looks_at_quarters_goes_on_with_the_next(monkeypatch, every_step):
-    transfer = thinning(monkeypatch, "bfloat16")
+    transfer = subsampling(monkeypatch, "bfloat16")
     resumed = go_on(transfer, stopped(transfer, 3).checkpoint)
     for one, other in zip(resumed, paint(transfer)[4:], strict=True):
         np.testing.assert_array_equal(one.image, other.image)
@@ -309,7 +309,7 @@ def test_a_still_picture_is_looked_for_between_calls(transfer, monkeypatch):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.001), ("bfloat16", 0.1)])
 def test_xla_paints_the_same(monkeypatch, precision, tolerance):
-    monkeypatch.setattr("nst.objective.MANY", 900)  # the second scale is thinned
+    monkeypatch.setattr("nst.objective.SUBSAMPLE_ABOVE", 900)  # the second scale is subsampled
 
     def painted() -> list[Frame]:
         transfer = StyleTransfer(Network("toy", toy.with_head(), precision=precision))
