@@ -149,8 +149,8 @@ class Run:
             steered, resume = settings != self.settings, self.frame.checkpoint
             wanted = max(at_least, FOLLOWING_STEPS if steered else 0)
             more_steps = max(0, wanted - (self.frame.steps - self.frame.step))
-            if steered and resume:  # what the optimizer remembers is of another loss, and would cost steps
-                resume = resume.forgetful()
+            if steered and resume:  # the optimizer's state belongs to another loss, and would cost steps
+                resume = resume.without_moments()
         *before, last = (steps for _, steps in settings.scales())
         # The recipe is to tell the truth, also of the picture there is, if this one is refused.
         lengthened = replace(settings, steps=(*before, last + more_steps)) if more_steps else settings
