@@ -265,7 +265,7 @@ def paint(options: argparse.Namespace) -> int:
         from nst.transfer import StyleTransfer
     network = load_network(settings)
     shapes = content.shape[1:3], [style.shape[1:3] for style in styles]
-    settings, lowered = memory.fitted(network, *shapes, settings)
+    settings, lowered = memory.fit_size(network, *shapes, settings)
     if lowered:
         _tell(lowered)  # now, and not after the long run
         content, *styles = _pictures(paths, settings)

@@ -39,7 +39,7 @@ def here() -> Limits:
     room = round(memory.SHARE * free) - (0 if gpus else LOADED)
     square = most.size, most.size
     try:
-        settings, _ = memory.fitted(network, square, [square], Settings(size=most.size), room)
+        settings, _ = memory.fit_size(network, square, [square], Settings(size=most.size), room)
     except MemoryError:  # told when a visitor paints; the doctor says what to do
         return replace(most, size=memory.SMALLEST)
     return replace(most, size=settings.size)

@@ -93,7 +93,7 @@ class Run:
         self._network = engine.network
         if self.frame is None:
             shapes = photo.shape[1:3], [painting.shape[1:3]]
-            self.settings, self.note = memory.fitted(engine.network, *shapes, self.settings)
+            self.settings, self.note = memory.fit_size(engine.network, *shapes, self.settings)
             self._check_time(engine, photo)
             if self.note:
                 self._longest = self.settings.size

@@ -196,7 +196,7 @@ def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(e
     run, straight = Run(*pictures, replace(SETTINGS, size=160)), Run(*pictures, SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         asked = []
-        patch.setattr(memory, "fitted", lambda *parts: asked.append(parts) or (replace(parts[-1], size=128), lowered))
+        patch.setattr(memory, "fit_size", lambda *parts: asked.append(parts) or (replace(parts[-1], size=128), lowered))
         frames = list(paint(run))
         assert asked == [(engine.network, (100, 160), [(160, 120)], replace(SETTINGS, size=160))]
         assert (run.note, run.shape, frames[-1].scale) == (lowered, (80, 128), 128)
@@ -208,7 +208,7 @@ def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(e
 
 
 def test_where_no_size_fits_nothing_is_painted(paint, pictures, monkeypatch):
-    for name in ("available", "_kept"):
+    for name in ("available", "_reusable"):
         monkeypatch.setattr(memory, name, lambda: 0)
     run = Run(*pictures, SETTINGS)
     with pytest.raises(MemoryError, match="too little memory"):
