@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from nst import images
 from nst.features import Network
-from nst.losses import Statistics, content_loss, content_weights, style_loss, style_statistics, total_variation
+from nst.losses import (
+    Statistics,
+    content_loss,
+    content_weights,
+    style_loss,
+    style_statistics,
+    total_variation,
+)
 from nst.optimizers import Losses
 from nst.settings import Settings
 
