@@ -172,7 +172,7 @@ class StyleTransfer:
     def _run_steps(
         self, canvas: Canvas, objective: Objective, learning_rate: tf.Tensor, averaging: tf.Tensor, count: tf.Tensor
     ) -> tuple[Canvas, Losses]:
-        """Run `count` optimizer steps inside one compiled loop; return the canvas and the losses before the last."""
+        """Run `count` optimizer steps in one compiled loop; return the canvas and the losses before the last step."""
 
         def step(done: tf.Tensor, canvas: Canvas, _: Losses) -> tuple[tf.Tensor, Canvas, Losses]:
             state: Any = canvas.state
@@ -277,7 +277,7 @@ def _frame(progress: Progress, canvas: Canvas, losses: Losses, steps_left: int |
 
 
 def _any_size_spec(argument: Any) -> Any:
-    """The TensorSpec of a tensor; for images and activations, of any height and width."""
+    """The TensorSpec of a tensor, with any height and width if it has four axes; other values as they are."""
     if not isinstance(argument, tf.Tensor):
         return argument
     shape = argument.shape.as_list()
