@@ -1,4 +1,4 @@
-"""Neural style transfer after Gatys, Ecker and Bethge (2015): a photo repainted in the manner of a painting.
+"""Neural style transfer after Gatys, Ecker and Bethge (2015): a photo repainted in the style of a painting.
 
 from nst import Settings, StyleTransfer, images, load_network
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or TensorFlow takes the whole GPU at once
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # or, on CPUs without AVX512, convolutions take half as long again
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or TensorFlow allocates all GPU memory at once
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # or convolutions take 1.5 times as long on CPUs without AVX512
 
 __all__ = ["Frame", "Settings", "StyleTransfer", "load_network"]
 
-_HOMES = {"Frame": "transfer", "Settings": "settings", "StyleTransfer": "transfer", "load_network": "features"}
+_MODULES = {"Frame": "transfer", "Settings": "settings", "StyleTransfer": "transfer", "load_network": "features"}
 
 
 def __getattr__(name: str):
-    """Import on first use: TensorFlow takes seconds, and `--help` needs none of it."""
-    if name not in _HOMES:
+    """Import on first use: TensorFlow takes seconds, and `--help` does not need it."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""The picture under way: how it starts, what is shown of it, how it grows, how it is put aside and taken up again."""
+"""The image being painted: its start, its running average, upscaling, and checkpoints."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -7,61 +7,61 @@ import numpy as np
 import tensorflow as tf
 
 from nst import images
-from nst.optimizers import Adam, Memory
+from nst.optimizers import Adam, State
 from nst.settings import Settings
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run can go on from: plain values, with at most 16 bytes for each one of the frame's image."""
+    """What a run resumes from: plain values, at most 16 bytes for each number of the image."""
 
-    image: np.ndarray  # float32 (1, H, W, 3) in [0, 1]: the optimizer's latest iterate
-    average: np.ndarray  # the same: the running average of iterates, which is what the frame shows
-    weight: float  # of the iterates in the average so far, 0 to 1
-    memory: tuple[np.ndarray, ...]  # Adam's; empty before its first step and after L-BFGS
+    image: np.ndarray  # float32 (1, H, W, 3) in [0, 1]: the latest iterate
+    average: np.ndarray  # likewise: the running average of iterates, which frames show
+    weight: float  # total weight of the iterates in `average`, 0 to 1
+    state: tuple[np.ndarray, ...]  # Adam's; empty before its first step and after L-BFGS
     step: int  # steps done in the whole run
-    left: int  # steps still to do at this scale
+    steps_left: int  # at this scale
     elapsed: float  # seconds since the run began
-    paces: dict[int, float]  # the `Progress`'s
+    step_times: dict[int, float]  # `Progress.step_times`
 
-    def forgetful(self) -> "Checkpoint":
-        """The same picture with the optimizer's memory empty, to go on with other settings."""
-        return replace(self, memory=())
+    def without_moments(self) -> "Checkpoint":
+        """A copy that drops Adam's moments, to resume with other settings."""
+        return replace(self, state=())
 
 
 class Canvas(NamedTuple):
-    """The picture at one scale, as the optimizer has it and as it is shown."""
+    """The image at one scale, with its running average and the optimizer state."""
 
     image: tf.Tensor  # float32 (1, H, W, 3) in [0, 1]: the latest iterate
-    average: tf.Tensor  # the same: the running average of iterates
-    weight: tf.Tensor  # float32 scalar: of the iterates in the average so far, 0 to 1
-    memory: Memory | None  # the optimizer's, perhaps at the size of the scale before
+    average: tf.Tensor  # likewise: the running average of iterates, which frames show
+    weight: tf.Tensor  # float32 scalar, 0 to 1: total weight of the iterates in `average`
+    state: State | None  # the optimizer's; at the start of a scale it has the size of the previous one
 
     @classmethod
-    def started(cls, picture: np.ndarray, memory: Memory | None = None) -> "Canvas":
-        """Before a scale's first step."""
+    def initial(cls, picture: np.ndarray, state: State | None = None) -> "Canvas":
+        """The canvas before the first step of a scale."""
         image = tf.constant(picture)
-        return cls(image, image, tf.zeros(()), memory)
+        return cls(image, image, tf.zeros(()), state)
 
     @classmethod
     def restored(cls, checkpoint: Checkpoint) -> "Canvas":
-        """As it was when the checkpoint was made."""
-        image, average, *memory = map(tf.constant, (checkpoint.image, checkpoint.average, *checkpoint.memory))
-        return cls(image, average, tf.constant(checkpoint.weight), Adam(*memory) if memory else None)
+        """The canvas as saved in a checkpoint."""
+        image, average, *state = map(tf.constant, (checkpoint.image, checkpoint.average, *checkpoint.state))
+        return cls(image, average, tf.constant(checkpoint.weight), Adam(*state) if state else None)
 
-    def after(self, image: tf.Tensor, memory: Memory, averaging: tf.Tensor) -> "Canvas":
-        """With one more iterate in the average, divided by their weight: Adam's correction for the first steps."""
+    def updated(self, image: tf.Tensor, state: State, averaging: tf.Tensor) -> "Canvas":
+        """The canvas with one more iterate; the average is bias-corrected as in Adam."""
         weight = averaging * self.weight + 1 - averaging
         average = self.average + (1 - averaging) / weight * (image - self.average)
-        return Canvas(image, average, weight, memory)
+        return Canvas(image, average, weight, state)
 
-    def grown(self, photo: np.ndarray, detail: float) -> "Canvas":
-        """What is shown, at the photo's size."""
-        return self.started(_finer(self.average.numpy(), photo, detail), self.memory)
+    def upscaled(self, photo: np.ndarray, detail: float) -> "Canvas":
+        """The average, upscaled to the photo's size, as the start of the next scale."""
+        return self.initial(_upscaled(self.average.numpy(), photo, detail), self.state)
 
 
 def start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:
-    """The picture to start from, of the photo's size: float32 (1, H, W, 3) in [0, 1]."""
+    """The start image, of the photo's size: float32 (1, H, W, 3) in [0, 1]."""
     noise = np.random.default_rng(settings.seed).random(photo.shape, np.float32)
     ratio = np.float32(settings.noise_ratio)
     return {
@@ -72,10 +72,10 @@ def start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarra
     }[settings.init]()
 
 
-def _finer(picture: np.ndarray, photo: np.ndarray, detail: float) -> np.ndarray:
-    """`picture` enlarged to the photo's size, with `detail` of what the photo shows only at this size.
+def _upscaled(picture: np.ndarray, photo: np.ndarray, detail: float) -> np.ndarray:
+    """Upscale to the photo's size and add `detail` times what the photo loses when downscaled to `picture`.
 
-    Without it an enlarged picture is blurred, and the optimizer fills the blur with ripples instead of strokes.
+    Otherwise an upscaled picture is blurred, and the optimizer fills the blur with ripples instead of strokes.
     """
     size = photo.shape[1:3]
     blurred = images.resize(images.resize(photo, *picture.shape[1:3]), *size)

@@ -1,4 +1,4 @@
-"""A VGG (Simonyan and Zisserman 2015) as a function from an image to {layer: activations}, and which one to load."""
+"""A VGG (Simonyan and Zisserman 2015) as a function from an image to {layer: activations}; loading and choosing one."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from nst.weights import CONVOLUTIONS, Weights, WeightsError
 
 Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
 
-# A network of fewer parameters is compiled into the step: see `kernels.convolution`.  VGG-19's would take 1 GB.
+# Below this many parameters, kernels are compiled into the step (see `kernels.convolution`).  VGG-19's would take 1 GB.
 SMALL = 4_000_000
 
 
@@ -26,8 +26,8 @@ class Network:
 
     The compact network predicts a VGG's channels from fewer of its own, in two ways.  A low-rank layer has 1×1
     convolutions before and after its 3×3 one, which has fewer channels: parameters `LAYER_reduce_kernel` and
-    `LAYER_expand_kernel`.  A narrow layer is seen through a head, a 1×1 convolution: `LAYER_head_kernel` and
-    `LAYER_head_bias`.
+    `LAYER_expand_kernel`.  A narrow layer is read out through a head, a 1×1 convolution with ReLU: `LAYER_head_kernel`
+    and `LAYER_head_bias`.
 
     Attributes:
         name: "vgg19", "vgg16" or "compact".
@@ -47,12 +47,12 @@ class Network:
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
         names = [key.removesuffix("_bias") for key in weights.parameters if key.endswith("_bias")]
         kernels = {name: weights.kernels(name) for name in names}
-        if precision != "float32":  # the picture has more digits than bfloat16: it comes in two parts
+        if precision != "float32":  # the input comes in two parts, because bfloat16 has too few digits: `_normalized`
             kernels["block1_conv1"] = [np.tile(kernel, (1, 1, 2, 1)) for kernel in kernels["block1_conv1"]]
         small = sum(value.size for value in weights.parameters.values()) < SMALL
-        # Without bfloat16 in hardware, TensorFlow's gradient of a convolution would be off by 1 % instead of 0.2 %.
+        # Without bfloat16 hardware, TensorFlow's gradient of a bfloat16 convolution is off by 1 % instead of 0.2 %.
         inexact = precision == "bfloat16" and not machine.has_fast_bfloat16()
-        self._dtype = "float32" if inexact else precision  # of the convolutions
+        self._dtype = "float32" if inexact else precision  # inside convolutions
         compute_bound = machine.is_compute_bound(self._dtype)
         self._convolutions = {
             name: [convolution(kernel, self._dtype, small, compute_bound) for kernel in kernels[name]] for name in names
@@ -74,14 +74,13 @@ class Network:
 
         Args:
             image: float32 (B, H, W, 3) RGB in [0, 1].
-            layers: names among `self.layers`; nothing after the deepest of them is computed.
-            margin: pixels by which the picture is continued by reflection on each side; the activations there are
-                cropped away.
-            subsampled: those of the layers that give every other row and column only.
-            phase: which of the four ways to take every other, int32; four in a row take every position once.
+            layers: names from `self.layers`; computation stops after the deepest of them.
+            margin: pixels of reflection padding on each side; the activations there are cropped away.
+            subsampled: layers of which only every other row and column is returned.
+            phase: int32, which of the four subsamplings; four consecutive phases cover every position once.
 
         Returns:
-            for each layer (B, h, w, C) in the network's precision; h is H / 2^(block − 1), rounded up.
+            (B, h, w, C) for each layer, in the network's precision; h is H / 2^(block − 1), rounded up.
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
         around, margin = margins(margin)
@@ -107,16 +106,16 @@ class Network:
         return features
 
     def _normalized(self, image: tf.Tensor) -> tf.Tensor:
-        """Subtract the mean and scale, (B, H, W, 3); in bfloat16 three more channels hold what it rounds away."""
+        """Subtract the mean and scale, (B, H, W, 3); in bfloat16 three more channels hold the rounding errors."""
         x = (image - self._mean) * self._scale
         if self.precision == "float32":
             return x
         rounded = tf.cast(x, self.precision)
         rest = tf.cast(x - tf.cast(rounded, tf.float32), self.precision)
-        return tf.concat([rounded, tf.stop_gradient(rest)], axis=-1)  # the gradient of one is the gradient
+        return tf.concat([rounded, tf.stop_gradient(rest)], axis=-1)  # one part has the full gradient
 
     def _tap(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
-        """A layer cropped to (rows, columns) of `size`, through its head if it has one."""
+        """Crop a layer to `size` (rows, columns), or subsample it; apply its head if it has one."""
         x = crop(x, margin, size) if phase is None else subsample(x, margin, size, phase)
         return self._convolved(x, f"{layer}_head") if f"{layer}_head" in self._convolutions else x
 
@@ -129,15 +128,15 @@ class Network:
 
 
 def load_network(settings: Settings) -> Network:
-    """The network that the settings ask for; with "auto", the one that suits this machine.
+    """Load the network that the settings ask for; with "auto", the one that suits this machine.
 
-    Makes TensorFlow allocate a GPU's memory as needed, not all at once.
+    Also makes TensorFlow allocate GPU memory as needed, not all at once.
 
     Raises:
         WeightsError: the weights file named in the settings cannot be used.
     """
     for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError, ValueError):  # it runs already, or its owner has set a limit
+        with contextlib.suppress(RuntimeError, ValueError):  # already initialized, or it has a memory limit
             tf.config.experimental.set_memory_growth(gpu, True)
     name, reason = choose_network(settings)
     try:
@@ -150,12 +149,12 @@ def load_network(settings: Settings) -> Network:
         if settings.weights:
             raise
         name, source = "compact", weights.compact()
-        reason = f"{error}; the compact network in the package paints instead."
+        reason = f"{error}; using the built-in compact network instead."
     return Network(name, source, pooling=settings.pooling, precision=choose_precision(settings), reason=reason)
 
 
 def choose_precision(settings: Settings) -> str:
-    """The settings' precision; with "auto", the faster one on this machine."""
+    """The precision in the settings; with "auto", the faster one on this machine."""
     if settings.precision != "auto":
         return settings.precision
     return "bfloat16" if machine.has_fast_bfloat16() else "float32"
@@ -164,16 +163,16 @@ def choose_precision(settings: Settings) -> str:
 def choose_network(settings: Settings) -> tuple[str, str]:
     """("vgg19" or "compact", one sentence on why).
 
-    NST_NETWORK overrides "auto", which by itself never causes a download.
+    The environment variable NST_NETWORK overrides "auto", which by itself never downloads anything.
     """
     if settings.weights:
-        return "vgg19", f"With the weights in {Path(settings.weights).name}."
+        return "vgg19", f"Weights from {Path(settings.weights).name}."
     if settings.network != "auto":
-        return settings.network, "As asked for."
+        return settings.network, "Chosen in the settings."
     if (chosen := os.environ.get("NST_NETWORK")) in ("compact", "vgg19"):
-        return chosen, "As NST_NETWORK says."
+        return chosen, "Set by NST_NETWORK."
     if not weights.find_vgg19():
-        return "compact", "The compact network in the package: VGG-19's weights are not on this machine."
+        return "compact", "The built-in compact network: VGG-19's weights are not on this machine."
     if not tf.config.list_physical_devices("GPU"):
-        return "compact", "The compact network in the package: without a GPU, VGG-19 takes up to three times as long."
-    return "vgg19", "VGG-19: its weights and a GPU are at hand."
+        return "compact", "The built-in compact network: without a GPU, VGG-19 takes up to three times as long."
+    return "vgg19", "VGG-19: its weights and a GPU are available."

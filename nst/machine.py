@@ -1,6 +1,6 @@
-"""What this machine is and can do, and how much of its memory this process has taken.
+"""Facts about this machine: processor, GPUs, bfloat16 support, peak memory of this process.
 
-Standard library only, but for what asks TensorFlow about GPUs.
+Standard library only, except where TensorFlow is asked about GPUs.
 """
 
 import contextlib
@@ -14,24 +14,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 BFLOAT16_FLAGS = "amx_bf16", "avx512_bf16"  # the faster one first
-# Values of ONEDNN_MAX_CPU_ISA that keep TensorFlow from using both of them, or the first alone.
+# Values of ONEDNN_MAX_CPU_ISA that disable both of them, or only the first.
 NO_BFLOAT16 = "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"
 NO_AMX = "AVX512_CORE_BF16", "AVX512_CORE_FP16"
 
 
 def describe(packages: Sequence[str]) -> str:
-    """One line: system, cores, processor, versions of Python and of those packages that are installed."""
+    """One line: system, cores, processor, and the versions of Python and the given packages."""
     versions = [f"Python {platform.python_version()}"]
     for package in packages:
-        # TensorFlow without kernels for GPUs has a name of its own.
+        # The TensorFlow build without GPU support is a package of its own.
         found = [version for name in (package, f"{package}-cpu") if (version := _version(name))]
         versions.append(f"{package} {found[0]}" if found else f"no {package}")
     return f"{platform.system()} {platform.machine()}, {cores()} cores ({_processor()}); {', '.join(versions)}"
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has held, in bytes; None where the system does not say (Windows)."""
-    with contextlib.suppress(OSError):  # Linux; what `getrusage` tells there begins with the parent's peak
+    """Peak memory of this process, in bytes; None where the system does not report it (Windows)."""
+    with contextlib.suppress(OSError):  # Linux; its `getrusage` would include the parent's peak
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) << 10
@@ -49,27 +49,27 @@ def is_offline() -> bool:
 
 
 def gpus() -> list[tuple[str, int]]:
-    """(name, bytes of memory) of each NVIDIA GPU that the driver sees and this process may use; 0 if unknown."""
+    """(name, bytes of memory, 0 if unknown) of each NVIDIA GPU that the driver sees and this process may use."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
         return []
-    asked = "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"
+    command = "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout
+        output = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = (line.rpartition(",") for line in told.splitlines())
+    rows = (line.rpartition(",") for line in output.splitlines())
     return [(name.strip(), int(size) << 20 if size.strip().isdigit() else 0) for name, _, size in rows if name.strip()]
 
 
 def cores() -> int | None:
-    """Those that this process may use."""
+    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def has_fast_bfloat16() -> bool:
     """Whether bfloat16 is faster than float32 here: on a GPU since Ampere, or an x86 CPU with AMX or AVX512-BF16.
 
-    Elsewhere TensorFlow rounds partial sums of bfloat16 products to bfloat16, which costs one of its three digits.
+    Elsewhere TensorFlow rounds partial sums of products to bfloat16, which loses one of three digits.
     """
     import tensorflow as tf
 
@@ -88,9 +88,9 @@ def is_compute_bound(precision: str) -> bool:
 
 
 def cpu_flags() -> set[str]:
-    """Instruction sets that TensorFlow may use of this CPU, as Linux names them; empty on other systems."""
+    """This CPU's instruction sets that TensorFlow may use, by their Linux names; empty on other systems."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    flags = set(_cpu_facts().get("flags", "").split())
+    flags = set(_cpu_info().get("flags", "").split())
     if limit in NO_BFLOAT16:
         return flags.difference(BFLOAT16_FLAGS)
     return flags - {"amx_bf16"} if limit in NO_AMX else flags
@@ -104,17 +104,17 @@ def _version(package: str) -> str | None:
 
 
 @functools.cache
-def _cpu_facts() -> dict[str, str]:
-    """What Linux tells of the last core; empty elsewhere."""
+def _cpu_info() -> dict[str, str]:
+    """The last core's entry in /proc/cpuinfo; empty on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return {}
     pairs = (line.partition(":") for line in text.splitlines())
-    return {name.strip(): fact.strip() for name, _, fact in pairs}
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _processor() -> str:
-    name = _cpu_facts().get("model name") or platform.processor() or "unknown processor"
-    special = [flag for flag in BFLOAT16_FLAGS if flag in cpu_flags()]
-    return " with ".join([name, *special[:1]])
+    name = _cpu_info().get("model name") or platform.processor() or "unknown processor"
+    bfloat16 = [flag for flag in BFLOAT16_FLAGS if flag in cpu_flags()]
+    return " with ".join([name, *bfloat16[:1]])

@@ -1,4 +1,4 @@
-"""Before a run: how much memory it will take, how much there is, and the size that fits.  TensorFlow is not needed."""
+"""Before a run: how much memory it will take, how much is available, and the size that fits.  Needs no TensorFlow."""
 
 import os
 import sys
@@ -13,101 +13,101 @@ from nst.settings import Settings
 if TYPE_CHECKING:
     from nst.features import Network
 
-SHARE = 0.85  # of the memory that is free: the estimate may be wrong, and others want some too
-SMALLEST, SIZE_STEP = 128, 32  # pixels: sizes that one too large is lowered to
-COMPILED = 60 << 20  # bytes that the compiled step and the libraries' scratch take at any size
-# What is held for a moment beside the layers that are kept, while a painting is looked at and during a step with its
-# gradient: layers like the largest, and float32 pictures (iterates, moments, checkpoints).  Fitted to measurements.
-LOOKING, STEPPING = (4, 4), (2, 16)
+SHARE = 0.85  # of the available memory that a run may use: the estimate may be off, and other programs need some
+SMALLEST, SIZE_STEP = (
+    128,
+    32,
+)  # pixels: too large a size is reduced to a multiple of SIZE_STEP, at least SMALLEST
+OVERHEAD = 60 << 20  # bytes of the compiled step and the libraries' scratch space, at any size
+# Temporary memory while the painting's statistics are computed and during a step with its gradient: (layers as large as
+# the largest, float32 images such as iterates, moments and checkpoints).  Fitted to measurements.
+STYLE_PASS, STEP = (4, 4), (2, 16)
 
 Shape = tuple[int, int]  # height, width in pixels
 
-_before = 0  # bytes that this process held when it was about to run for the first time
-_most = 0  # the largest estimate of its runs
+_initial_bytes = 0  # held by this process before its first run
+_largest_estimate = 0  # of its runs
 
 
 def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], settings: Settings) -> int:
-    """The most bytes that a run will hold, beyond what this process holds with the network loaded.
+    """The peak memory of a run in bytes, beyond what this process holds once the network is loaded.
 
-    Within a quarter of what has been measured on CPUs, for the whole process; see tests/test_memory.py.
+    Within a quarter of measurements of the whole process on CPUs; see tests/test_memory.py.
 
     Args:
         shape: of the finished picture.
-        paintings: the shapes of the paintings, before they are shrunk.
-        settings: padding, style scale and layers count.
+        paintings: shapes of the paintings before they are downscaled.
+        settings: only padding, style scale and layers matter.
     """
     margin, side = 2 * settings.padding, round(max(shape) * settings.style_scale)
     bytes_each = 4 if network.precision == "float32" else 2
-    strides = {layer: 4 ** (int(layer[5]) - 1) for layer in network.filters}  # positions of the image for one of these
-    deepest = max((layer for layer in strides if layer in _looked_at(settings)), default="")
-    inside = sum(trunk / strides[layer] for layer, (trunk, _) in network.filters.items() if layer <= deepest)
-    seen = sum(seen / strides[layer] for layer, (_, seen) in network.filters.items() if layer in _looked_at(settings))
+    strides = {layer: 4 ** (int(layer[5]) - 1) for layer in network.filters}  # pixels of the image per position
+    used = {*settings.content_layers, *settings.style_layers}
+    deepest = max((layer for layer in strides if layer in used), default="")
+    trunk = sum(own / strides[layer] for layer, (own, _) in network.filters.items() if layer <= deepest)
+    heads = sum(head / strides[layer] for layer, (_, head) in network.filters.items() if layer in used)
     largest = max((max(filters) / strides[layer] for layer, filters in network.filters.items()), default=0.0)
 
     def held(shape: Shape, kept: float, layers: int, pictures: int) -> float:
-        each = (kept + layers * largest) * bytes_each + pictures * 12
-        return (shape[0] + margin) * (shape[1] + margin) * each
+        bytes_per_pixel = (kept + layers * largest) * bytes_each + pictures * 12
+        return (shape[0] + margin) * (shape[1] + margin) * bytes_per_pixel
 
-    shrunk = [images.fit(*painting, min(side, max(painting))) for painting in paintings]  # never enlarged
-    looking = max((held(painting, seen, *LOOKING) for painting in shrunk), default=0.0)
-    return COMPILED + round(max(looking, held(shape, inside + seen, *STEPPING)))
-
-
-def _looked_at(settings: Settings) -> set[str]:
-    return {*settings.content_layers, *settings.style_layers}
+    downscaled = [images.fit(*painting, min(side, max(painting))) for painting in paintings]  # never upscaled
+    style_pass = max((held(painting, heads, *STYLE_PASS) for painting in downscaled), default=0.0)
+    return OVERHEAD + round(max(style_pass, held(shape, trunk + heads, *STEP)))
 
 
-def fitted(
+def fit_size(
     network: "Network", content: Shape, paintings: Sequence[Shape], settings: Settings, room: int | None = None
 ) -> tuple[Settings, str]:
-    """The settings with the largest size that fits, not above the asked one, and a sentence if it is lower.
+    """The settings with the size reduced until the run fits into memory, and a sentence if it was reduced.
 
     Args:
         content, paintings: shapes of the pictures.
-        room: bytes that may be held; None: `SHARE` of those available, and the run is about to begin.
+        room: bytes that may be used; None: `SHARE` of those available, and the run is about to start.
 
     Raises:
         MemoryError: not even the smallest size fits; one sentence.
     """
-    global _most
+    global _largest_estimate
     about_to_run = room is None
     if about_to_run and (free := available()) is not None:
-        room = round(SHARE * free) + _kept()
+        room = round(SHARE * free) + _reusable()
     asked = settings.size
     if room is None:
         return settings, ""
     for size in (asked, *range((asked - 1) // SIZE_STEP * SIZE_STEP, SMALLEST - 1, -SIZE_STEP)):
         if (held := estimate(network, images.fit(*content, size), paintings, settings)) <= room:
-            _most = max(_most, held) if about_to_run else _most
-            return replace(settings, size=size), lowered(asked, size) if size < asked else ""
+            _largest_estimate = max(_largest_estimate, held) if about_to_run else _largest_estimate
+            return replace(settings, size=size), size_note(asked, size) if size < asked else ""
     raise MemoryError(f"This machine has too little memory left to paint: {room >> 20} MB.")
 
 
-def _kept() -> int:
-    """Bytes that earlier runs leave to the next one: TensorFlow gives nothing back to the machine."""
-    global _before
+def _reusable() -> int:
+    """Bytes that this process keeps from earlier runs: TensorFlow reuses them but returns nothing to the system."""
+    global _initial_bytes
     if _gpus():
         return 0
     try:
         held = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:  # not Linux
         return 0
-    _before = _before or held
-    return max(0, min(held - _before, _most))  # the rest of what has grown are visitors' pictures
+    _initial_bytes = _initial_bytes or held
+    return max(0, min(held - _initial_bytes, _largest_estimate))  # any growth beyond that is visitors' pictures
 
 
-def lowered(asked: int, painted: int) -> str:
-    """A sentence for a person on a size, in pixels, that is lower than the one asked for."""
+def size_note(asked: int, painted: int) -> str:
+    """One sentence for the user about a reduced size; both sizes in pixels."""
     return f"{asked} pixels do not fit into this machine's memory: painted at {painted}."
 
 
 def available(root: Path = Path("/")) -> int | None:
-    """Bytes that this process can still have, by the machine and by the control groups (containers) it is in.
+    """Bytes that this process can still allocate, given the machine and the control groups (containers) it is in.
 
-    None where nobody says: on Windows, and on a GPU unless TensorFlow was given a limit.
+    None if unknown: on Windows, and on a GPU unless TensorFlow has a memory limit.
 
     Args:
-        root: where `proc` and `sys` are.
+        root: the folder with `proc` and `sys`.
     """
     if gpus := _gpus():
         config = sys.modules["tensorflow"].config
@@ -115,42 +115,42 @@ def available(root: Path = Path("/")) -> int | None:
         if not parts or not parts[0].memory_limit:
             return None
         return parts[0].memory_limit * 2**20 - config.experimental.get_memory_info("GPU:0")["current"]
-    return min(_machine(root) + _groups(root), default=None)
+    return min(_system_memory(root) + _cgroup_memory(root), default=None)
 
 
 def _gpus() -> list[Any]:
-    """Without TensorFlow there is no network yet, and nothing on a GPU."""
+    """TensorFlow's GPUs; none unless it is imported, since nothing is on a GPU then."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow.config.list_physical_devices("GPU") if tensorflow else []
 
 
-def _machine(root: Path) -> list[int]:
+def _system_memory(root: Path) -> list[int]:
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
         return [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    except OSError:  # macOS tells only how much it has in all
+    except OSError:  # macOS reports only the total
         known = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ())
         return [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if known else []
 
 
-def _groups(root: Path) -> list[int]:
-    """What is left to each control group that this process is in, and to those around it."""
+def _cgroup_memory(root: Path) -> list[int]:
+    """Bytes left to each control group of this process and to their ancestors, where there is a limit."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return []
     left = []
     for _, kinds, path in (line.split(":", 2) for line in lines):
-        if kinds in ("", "memory"):  # version 2 and 1
-            # Inside a container the path may be what it is outside: its own group is at the top then.
+        if kinds in ("", "memory"):  # versions 2 and 1
+            # Inside a container the path may be the one outside; its own group is then at the root.
             folders = [Path(path), *Path(path).parents]
             left += [_left(root / "sys/fs/cgroup" / kinds / str(folder).strip("/"), kinds == "") for folder in folders]
     return [free for free in left if free is not None]
 
 
-def _left(folder: Path, second: bool) -> int | None:
-    """What is left to one control group of version 2 or 1; None if there is no limit, or no such group."""
-    names = ("max", "current") if second else ("limit_in_bytes", "usage_in_bytes")
+def _left(folder: Path, version_2: bool) -> int | None:
+    """Bytes left to one control group; None if it has no limit or does not exist."""
+    names = ("max", "current") if version_2 else ("limit_in_bytes", "usage_in_bytes")
     try:
         limit, used = ((folder / f"memory.{name}").read_text().strip() for name in names)
         if limit == "max":
@@ -158,5 +158,5 @@ def _left(folder: Path, second: bool) -> int | None:
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except OSError:
         return None
-    read = statistics["inactive_file" if second else "total_inactive_file"]  # files: dropped when memory is short
-    return int(limit) - int(used) + int(read)
+    cache = statistics["inactive_file" if version_2 else "total_inactive_file"]  # of files; freed when memory is short
+    return int(limit) - int(used) + int(cache)

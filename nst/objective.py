@@ -1,4 +1,4 @@
-"""What is minimized at one scale: how an image is judged against the photo and the paintings."""
+"""The objective at one scale: the total loss of an image, given the photo and the paintings."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,28 +8,34 @@ import tensorflow as tf
 
 from nst import images
 from nst.features import Network
-from nst.losses import Statistics, content_loss, content_weights, style_loss, style_statistics, total_variation
+from nst.losses import (
+    Statistics,
+    content_loss,
+    content_weights,
+    style_loss,
+    style_statistics,
+    total_variation,
+)
 from nst.optimizers import Losses
 from nst.settings import Settings
 
-# Of pictures of more than MANY pixels, a step of Adam looks at a quarter of the positions of the SUBSAMPLED layers, and
-# the next step at another quarter.  That saves time, the more the lighter the network; the loss of smaller ones would
-# suffer.
-SUBSAMPLED, MANY = frozenset({"block1_conv1", "block2_conv1"}), 100_000
+# On images of more than SUBSAMPLE_ABOVE pixels, each step of Adam uses a quarter of the positions of the SUBSAMPLED
+# layers, and the next step another quarter.  That saves time, most with a light network, but harms smaller images.
+SUBSAMPLED, SUBSAMPLE_ABOVE = frozenset({"block1_conv1", "block2_conv1"}), 100_000
 
 
 class Objective(NamedTuple):
-    """Targets and weights of the total loss J.  Numbers are tensors: Python numbers would be compiled in."""
+    """Targets and weights of the total loss J.  Weights are tensors: Python numbers would cause retracing."""
 
-    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # layer -> the photo's activations, the weight of each position
+    content: dict[str, tuple[tf.Tensor, tf.Tensor]]  # layer -> the photo's activations, weights of positions
     style: dict[str, Statistics]  # layer -> the paintings' statistics, blended
     content_shares: dict[str, tf.Tensor]  # layer -> weight; they sum to 1
     style_shares: dict[str, tf.Tensor]
-    weights: dict[str, tf.Tensor]  # α, β, γ by the names of the losses
+    weights: dict[str, tf.Tensor]  # α, β, γ by loss name
     statistics: str  # "covariance" or "gram"
     normalization: str  # "relative" or "paper"
-    margin: int  # pixels of reflection around the image
-    subsamples: bool  # whether a step looks at a quarter of the SUBSAMPLED layers
+    margin: int  # pixels of reflection padding around the image
+    subsamples: bool  # whether a step uses a quarter of the SUBSAMPLED layers
 
     @classmethod
     def of(cls, network: Network, photo: np.ndarray, styles: Sequence[np.ndarray], settings: Settings) -> "Objective":
@@ -37,7 +43,7 @@ class Objective(NamedTuple):
 
         Args:
             photo: float32 (1, H, W, 3) in [0, 1].
-            styles: the paintings, likewise, of any size.
+            styles: the paintings, float32 (1, H, W, 3) in [0, 1], of any size.
 
         Raises:
             ValueError: the blend does not fit the number of styles.
@@ -45,7 +51,7 @@ class Objective(NamedTuple):
         side = max(photo.shape[1:3])
         settings = settings.at_scale(side)
         features = network(tf.constant(photo), set(settings.content_layers), settings.padding)
-        # L-BFGS compares gradients, which need the same positions; "paper" is there to be checked number by number.
+        # L-BFGS compares gradients, so they need the same positions; with "paper" each number must be exact.
         may_subsample = settings.optimizer == "adam" and settings.normalization != "paper"
         return cls(
             content={
@@ -59,14 +65,17 @@ class Objective(NamedTuple):
             statistics=settings.style_statistics,
             normalization=settings.normalization,
             margin=settings.padding,
-            subsamples=may_subsample and photo.shape[1] * photo.shape[2] > MANY,
+            subsamples=may_subsample and photo.shape[1] * photo.shape[2] > SUBSAMPLE_ABOVE,
         )
 
     def losses(self, network: Network, image: tf.Tensor, step: tf.Tensor | int = 0) -> Losses:
         """J = α J_content + β J_style + γ J_tv and its terms (Gatys et al. 2015, eq. 7, with a third term).
 
-        J_style is the weighted sum over layers, eq. 5.  Exact, or an estimate from a quarter of the positions of the
-        SUBSAMPLED layers, which depends on the step, int32.  Image float32 (1, H, W, 3) in [0, 1].
+        J_style is the weighted sum over layers, eq. 5.  With `subsamples`, it is an estimate that depends on the step.
+
+        Args:
+            image: float32 (1, H, W, 3) in [0, 1].
+            step: int32; selects the positions of the SUBSAMPLED layers.
         """
         subsampled = SUBSAMPLED - set(self.content) if self.subsamples else frozenset[str]()
         phase = tf.math.floormod(step, 4)
@@ -86,7 +95,7 @@ class Objective(NamedTuple):
     def losses_and_gradient(
         self, network: Network, image: tf.Tensor, step: tf.Tensor | int = 0
     ) -> tuple[Losses, tf.Tensor]:
-        """`losses`, and dJ/d image, of the image's shape."""
+        """`losses`, and the gradient of J with respect to the image, of its shape."""
         with tf.GradientTape() as tape:
             tape.watch(image)
             losses = self.losses(network, image, step)
@@ -100,8 +109,8 @@ def style_targets(
     """The paintings' statistics at one scale, blended by `settings.style_blend`.
 
     Args:
-        styles: float32 (1, H, W, 3) in [0, 1], of any size; reduced to `side` times the style scale, never enlarged.
-        side: pixels of the longest side of the image.
+        styles: float32 (1, H, W, 3) in [0, 1], of any size; downscaled to `side` times the style scale, never upscaled.
+        side: longest side of the image, in pixels.
 
     Raises:
         ValueError: the blend does not fit the number of styles.

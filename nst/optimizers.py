@@ -1,4 +1,4 @@
-"""Optimizers of the pixels: each is what it remembers, with a `step` that gives the next image and memory."""
+"""Optimizers of the pixels.  Each is a NamedTuple of its state, whose `step` gives the next image and state."""
 
 from typing import NamedTuple
 
@@ -8,122 +8,123 @@ Losses = dict[str, tf.Tensor]  # "content", "style", "total_variation", "total" 
 
 
 class Adam(NamedTuple):
-    """Adam (Kingma and Ba 2015, algorithm 1) with β = (0.9, 0.99), the image clipped to [0, 1] after each step."""
+    """Adam (Kingma and Ba 2015, algorithm 1) with β = (0.9, 0.99); the image is clipped to [0, 1] after each step."""
 
-    first: tf.Tensor  # running mean of the gradient, of the image's shape
-    second: tf.Tensor  # and of its square
-    steps: tf.Tensor  # int32: how many gradients made them
+    first: tf.Tensor  # moving average of the gradient, of the image's shape
+    second: tf.Tensor  # moving average of the squared gradient, likewise
+    steps: tf.Tensor  # int32: number of gradients in the averages
 
     @classmethod
-    def begin(cls, image: tf.Tensor, memory: "Memory | None" = None) -> "Adam":
-        """What it remembers before its first step at this size, of another one perhaps; Keras' Adam can't be resized.
+    def initial(cls, image: tf.Tensor, state: "State | None" = None) -> "Adam":
+        """The state before the first step at this size.  Keras' Adam cannot resize its moments.
 
         Args:
             image: float32 (1, H, W, 3) in [0, 1], where to start.
-            memory: of the steps before, or None.  Carried on, the first steps here need no finding of pace.
+            state: that of the previous scale or run.  Its moments are resized, which spares a new warm-up.
         """
-        if not isinstance(memory, cls):
+        if not isinstance(state, cls):
             return cls(tf.zeros_like(image), tf.zeros_like(image), tf.constant(0))
-        if memory.first.shape == image.shape:
-            return memory
-        first, second = (tf.image.resize(moment, image.shape[1:3]) for moment in memory[:2])
-        return cls(first, second, memory.steps)
+        if state.first.shape == image.shape:
+            return state
+        first, second = (tf.image.resize(moment, image.shape[1:3]) for moment in state[:2])
+        return cls(first, second, state.steps)
 
     def step(
         self, image: tf.Tensor, losses: Losses, gradient: tf.Tensor, learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, "Adam"]:
-        """The image after the step, and what to remember.
+        """The image and the state after one step.
 
         Args:
             image: float32 (1, H, W, 3) in [0, 1].
-            losses: the image's.
-            gradient: of its total loss.
+            losses: the losses of the image.
+            gradient: the gradient of its total loss.
             learning_rate: float32 scalar, in units of the [0, 1] image.
         """
         beta1, beta2, epsilon = 0.9, 0.99, 1e-8
         steps = tf.cast(self.steps + 1, tf.float32)
         first = beta1 * self.first + (1 - beta1) * gradient
         second = beta2 * self.second + (1 - beta2) * tf.square(gradient)
-        # The corrections of both moments as numbers, not pictures: the order that the paper's section 2 ends with.
+        # Bias correction of scalars instead of whole moments, as at the end of the paper's section 2.
         root = tf.sqrt(1 - tf.pow(beta2, steps))
         rate = learning_rate * root / (1 - tf.pow(beta1, steps))
         image -= rate * first / (tf.sqrt(second) + root * epsilon)
         return tf.clip_by_value(image, 0, 1), Adam(first, second, self.steps + 1)
 
 
-PAIRS = 10  # that L-BFGS remembers
-SHRINK, GROW = 0.5, 1.25  # of its longest step, after a step up and after any other
-NOISE = 0.01  # share of the loss: bfloat16 wavers by less, and near the end every other step goes up a little
+HISTORY = 10  # pairs that L-BFGS keeps
+SHRINK, GROW = 0.5, 1.25  # factors of its maximum step, after a step that increased the loss and after any other
+TOLERATED_RISE = 0.01  # of the loss, relative: bfloat16 noise is less, and near the end every other step rises a little
 
 
 class Pair(NamedTuple):
-    """What L-BFGS learned from a step: how the gradient changed with the image."""
+    """One entry of L-BFGS' history: how the gradient changed with the image."""
 
-    moved: tf.Tensor  # s, the change of the image
-    bent: tf.Tensor  # y, the change of the gradient
-    rho: tf.Tensor  # 1 / sᵀy; 0 where nothing has been learned
+    s: tf.Tensor  # change of the image
+    y: tf.Tensor  # change of the gradient
+    rho: tf.Tensor  # 1 / sᵀy; 0 for an empty entry
 
 
 class LBFGS(NamedTuple):
-    """L-BFGS (Liu and Nocedal 1989) within [0, 1], at one evaluation a step.
+    """L-BFGS (Liu and Nocedal 1989) within [0, 1], with one evaluation per step.
 
-    A line search would ask for more, and for a finer loss than bfloat16 gives.  Instead no step is longer than one of
-    Adam's, and after a step that went up the next ones are shorter.  Values that the gradient pushes out of [0, 1] stay
-    where they are (Bertsekas 1982), and a pair along which the loss does not curve upward is forgotten.
+    A line search would need more evaluations, and a more precise loss than bfloat16 gives.  Instead, the root
+    mean square of a step never exceeds the learning rate, and the limit shrinks after a step that increased the loss.
+    Values that the gradient pushes out of [0, 1] stay fixed (Bertsekas 1982).  Pairs of negative curvature are dropped.
     """
 
-    pairs: tuple[Pair, ...]  # PAIRS of them, the latest last
+    pairs: tuple[Pair, ...]  # HISTORY of them, the latest last
     image: tf.Tensor  # before the latest step
-    gradient: tf.Tensor  # there
-    total: tf.Tensor  # the loss there
-    reach: tf.Tensor  # of the longest step, in learning rates
-    steps: tf.Tensor  # int32: how many were taken
+    gradient: tf.Tensor  # at that image
+    total: tf.Tensor  # total loss of that image
+    reach: tf.Tensor  # maximum step, in learning rates
+    steps: tf.Tensor  # int32: number of steps so far
 
     @classmethod
-    def begin(cls, image: tf.Tensor, memory: "Memory | None" = None) -> "LBFGS":
-        """What it remembers before its first step at this size: nothing of another one, for curvature does not scale.
+    def initial(cls, image: tf.Tensor, state: "State | None" = None) -> "LBFGS":
+        """The state before the first step at this size; empty at a new size, since curvature does not transfer.
 
-        Args: as `Adam.begin`'s.
+        Args: as for `Adam.initial`.
         """
-        if isinstance(memory, cls) and memory.image.shape == image.shape:
-            return memory
+        if isinstance(state, cls) and state.image.shape == image.shape:
+            return state
         zeros = tf.zeros_like(image)
-        pairs = (Pair(zeros, zeros, tf.zeros(())),) * PAIRS
+        pairs = (Pair(zeros, zeros, tf.zeros(())),) * HISTORY
         return cls(pairs, image, zeros, tf.constant(float("inf")), tf.ones(()), tf.constant(0))
 
     def step(
         self, image: tf.Tensor, losses: Losses, gradient: tf.Tensor, learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, "LBFGS"]:
-        """As `Adam.step`; learning_rate is the root mean square of the first step and of the longest."""
+        """As `Adam.step`; learning_rate is the root mean square of the first step and the maximum of the others."""
         pair = _pair(image - self.image, gradient - self.gradient)
         pairs = tf.cond(pair.rho > 0, lambda: (*self.pairs[1:], pair), lambda: self.pairs)
-        rose = losses["total"] > (1 + NOISE) * self.total
+        rose = losses["total"] > (1 + TOLERATED_RISE) * self.total
         reach = tf.minimum(self.reach * tf.where(rose, SHRINK, GROW), 1)
 
-        held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-        step, shares = tf.where(held, 0.0, gradient), []
-        for moved, bent, rho in reversed(pairs):
-            shares.append(rho * _dot(moved, step))
-            step -= shares[-1] * bent
-        _, bent, rho = pairs[-1]
-        step *= tf.where(rho > 0, tf.math.divide_no_nan(1.0, rho * _dot(bent, bent)), 1.0)
-        for (moved, bent, rho), share in zip(pairs, reversed(shares)):
-            step += (share - rho * _dot(bent, step)) * moved
-        step = tf.where(held, 0.0, step)
-        shrunk = tf.math.divide_no_nan(reach * learning_rate, tf.sqrt(tf.reduce_mean(tf.square(step))))
-        after = tf.clip_by_value(image - tf.where(rho > 0, tf.minimum(shrunk, 1.0), shrunk) * step, 0, 1)
+        # The two-loop recursion, over the pixels that are free to move.
+        fixed = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+        step, coefficients = tf.where(fixed, 0.0, gradient), []
+        for s, y, rho in reversed(pairs):
+            coefficients.append(rho * _dot(s, step))
+            step -= coefficients[-1] * y
+        _, y, rho = pairs[-1]
+        step *= tf.where(rho > 0, tf.math.divide_no_nan(1.0, rho * _dot(y, y)), 1.0)
+        for (s, y, rho), coefficient in zip(pairs, reversed(coefficients)):
+            step += (coefficient - rho * _dot(y, step)) * s
+        step = tf.where(fixed, 0.0, step)
+        scale = tf.math.divide_no_nan(reach * learning_rate, tf.sqrt(tf.reduce_mean(tf.square(step))))
+        after = tf.clip_by_value(image - tf.where(rho > 0, tf.minimum(scale, 1.0), scale) * step, 0, 1)
         return after, LBFGS(pairs, image, gradient, losses["total"], reach, self.steps + 1)
 
 
-def _pair(moved: tf.Tensor, bent: tf.Tensor) -> Pair:
-    curvature = _dot(moved, bent)
-    upward = curvature > 1e-6 * tf.sqrt(_dot(moved, moved) * _dot(bent, bent))
-    return Pair(moved, bent, tf.where(upward, tf.math.divide_no_nan(1.0, curvature), 0.0))
+def _pair(s: tf.Tensor, y: tf.Tensor) -> Pair:
+    curvature = _dot(s, y)
+    positive = curvature > 1e-6 * tf.sqrt(_dot(s, s) * _dot(y, y))
+    return Pair(s, y, tf.where(positive, tf.math.divide_no_nan(1.0, curvature), 0.0))
 
 
 def _dot(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(one * other)
 
 
-Memory = Adam | LBFGS
+State = Adam | LBFGS
 OPTIMIZERS = {"adam": Adam, "lbfgs": LBFGS}  # by the names of `Settings.optimizer`

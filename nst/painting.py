@@ -101,7 +101,7 @@ class Painting:
         self.network = engine.network
         if self.frame is None:
             shapes = photo.shape[1:3], [painting.shape[1:3] for painting in paintings]
-            self.settings, self.note = memory.fitted(engine.network, *shapes, self.settings)
+            self.settings, self.note = memory.fit_size(engine.network, *shapes, self.settings)
             self.check_time(engine.expected_seconds(*photo.shape[1:3], self.settings))
             if self.note:
                 self._size = self.settings.size
@@ -155,7 +155,7 @@ class Painting:
             wanted = max(at_least, FOLLOWING_STEPS if steered else 0)
             more_steps = max(0, wanted - (self.frame.steps - self.frame.step))
             if steered and resume:  # the optimizer's memory is of another loss, and would cost steps
-                resume = resume.forgetful()
+                resume = resume.without_moments()
         # Steps beyond those of the settings are recorded in them, so that the recipe stays true.
         *before, last = (steps for _, steps in settings.scales())
         recorded = replace(settings, steps=(*before, last + more_steps)) if more_steps else settings

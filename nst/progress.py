@@ -1,19 +1,19 @@
-"""The clock of a run: counts its steps and guesses the time left.  Standard library only."""
+"""Progress of a run: counts its steps and estimates the time left.  Standard library only."""
 
 import math
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-EXPONENT = 0.9  # a step's seconds grow with its pixels to about this power; two scales of the run tell it better
-ENOUGH = 3  # steps after a scale's first that tell its pace better than the scale before does
-AT_ONCE = 0.25  # seconds of steps, at most, in which nobody looks
+EXPONENT = 0.9  # step time grows with pixels to about this power; used until two scales have been measured
+MIN_STEPS = 3  # after the first of a scale, until its own step time replaces the estimate from the previous scale
+MAX_CALL_SECONDS = 0.25  # of steps in one call of the compiled loop
 
 
 class Progress:
-    """Counts the steps of a run, tells when a frame is due and guesses the time left.
+    """Counts the steps of a run, decides when a frame is due and estimates the time left.
 
-    A scale's first step may have waited for the compiler and the painting's statistics: it tells nothing of the pace.
+    The first step of a scale is not timed: it may include compilation and the painting's statistics.
     """
 
     def __init__(
@@ -22,49 +22,49 @@ class Progress:
         interval: float,
         step: int = 0,
         elapsed: float = 0.0,
-        paces: Mapping[int, float] = MappingProxyType({}),
+        step_times: Mapping[int, float] = MappingProxyType({}),
     ):
-        """Begin now, or go on from what another clock came to.
+        """Start now, or resume from an earlier run.
 
         Args:
-            scales: (pixels that the network sees, steps, at least one) of each scale to be painted.
-            interval: seconds between frames, at least.
-            step, elapsed, paces: the other clock's.
+            scales: (pixels of the network's input, steps, at least one) of each scale to be painted.
+            interval: minimum seconds between frames.
+            step, elapsed, step_times: of the earlier run.
         """
         self.step = step
         self.steps = step + sum(steps for _, steps in scales)  # of the whole run
-        self._left = list(scales)
-        self.paces = dict(paces)  # pixels -> seconds a step; the latest scale last
-        self._done = 0  # steps at this scale
+        self._left = list(scales)  # (pixels, steps left), the current scale first
+        self.step_times = dict(step_times)  # pixels -> seconds per step; the latest scale last
+        self._scale_steps = 0  # done at this scale
         self._interval = interval
         self._first_step = self._next_frame = time.monotonic()
-        self._in_time = False  # whether the latest step was done when the next frame should be shown
+        self._frame_time_passed = False  # whether the latest step ended after `_next_frame`
         self._began = self._first_step - elapsed
 
-    def tick(self, steps: int = 1) -> None:
-        """So many more are done at one scale; its first one comes by itself."""
+    def advance(self, steps: int = 1) -> None:
+        """Count steps of one scale; report its first one separately."""
         now = time.monotonic()
         if not self._left[0][1]:
             self._left.pop(0)
-            self._done = 0
+            self._scale_steps = 0
         pixels, left = self._left[0]
         self._left[0] = pixels, left - steps
-        self.step, self._done = self.step + steps, self._done + steps
-        if self._done == 1:
+        self.step, self._scale_steps = self.step + steps, self._scale_steps + steps
+        if self._scale_steps == 1:
             self._first_step = now
-        elif pixels in self.paces or not self.paces or self._done > ENOUGH:
-            self.paces.pop(pixels, None)  # the latest is to be the last
-            self.paces[pixels] = (now - self._first_step) / (self._done - 1)
-        self._in_time = bool(self.paces) and now >= self._next_frame
+        elif pixels in self.step_times or not self.step_times or self._scale_steps > MIN_STEPS:
+            self.step_times.pop(pixels, None)  # so that the new one comes last
+            self.step_times[pixels] = (now - self._first_step) / (self._scale_steps - 1)
+        self._frame_time_passed = bool(self.step_times) and now >= self._next_frame
 
     def end_scale(self) -> None:
-        """The rest of this scale's steps is left out."""
+        """Skip the rest of this scale's steps."""
         pixels, left = self._left[0]
         self._left[0] = pixels, 0
         self.steps -= left
 
     def end(self) -> None:
-        """All further steps are left out."""
+        """Skip all further steps."""
         self._left, self.steps = [], self.step
 
     @property
@@ -74,33 +74,33 @@ class Progress:
 
     @property
     def remaining(self) -> float:
-        """Seconds still to go, estimated; 0 before there is a pace."""
-        return sum(steps * self._pace(pixels) for pixels, steps in self._left)
+        """Estimated seconds left; 0 while no step time is known."""
+        return sum(steps * self._step_time(pixels) for pixels, steps in self._left)
 
     @property
-    def until_frame(self) -> int:
-        """Steps to take until a frame is due or AT_ONCE is over; one at the beginning of a scale or without a pace."""
+    def steps_until_frame(self) -> int:
+        """Steps until a frame is due or MAX_CALL_SECONDS are over; 1 at the start of a scale or without a step time."""
         pixels, left = self._left[0]
-        pace = self._pace(pixels) if left and self._done else 0.0
-        seconds = min(self._next_frame - time.monotonic(), AT_ONCE)
-        return max(math.ceil(seconds / pace), 1) if pace else 1
+        step_time = self._step_time(pixels) if left and self._scale_steps else 0.0
+        seconds = min(self._next_frame - time.monotonic(), MAX_CALL_SECONDS)
+        return max(math.ceil(seconds / step_time), 1) if step_time else 1
 
     @property
     def frame_is_due(self) -> bool:
-        """Whether to show the latest step: the last one always, the others once the time left can be told."""
-        return self.step == self.steps or self._in_time
+        """Whether to show the latest step: always the last one, others once the time left can be estimated."""
+        return self.step == self.steps or self._frame_time_passed
 
-    def frame_is_shown(self) -> None:
-        """The next frame is due an interval from now."""
+    def schedule_frame(self) -> None:
+        """A frame is shown now; the next one is due after the interval."""
         self._next_frame = time.monotonic() + self._interval
 
-    def _pace(self, pixels: int) -> float:
-        """Seconds for a step of so many pixels: on the line through the two latest paces, as far as they are known."""
-        if not self.paces:
+    def _step_time(self, pixels: int) -> float:
+        """Seconds per step at a size, extrapolated linearly from the two latest step times if there are two."""
+        if not self.step_times:
             return 0.0
-        *before, (known, pace) = self.paces.items()
+        *before, (known, seconds) = self.step_times.items()
         if not before:
-            return pace * (pixels / known) ** EXPONENT
-        pixels_before, pace_before = before[-1]
-        slope = (pace - pace_before) / (known - pixels_before)
-        return pace + min(max(slope, 0), pace / known) * (pixels - known)  # never steeper than from nothing at all
+            return seconds * (pixels / known) ** EXPONENT
+        pixels_before, seconds_before = before[-1]
+        slope = (seconds - seconds_before) / (known - pixels_before)
+        return seconds + min(max(slope, 0), seconds / known) * (pixels - known)  # at most proportional to pixels

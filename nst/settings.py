@@ -1,6 +1,6 @@
-"""Settings: every knob of a run with its default, its range and its help text.  Standard library only.
+"""All settings of a run, with default, range and help text.  Standard library only.
 
-The page's sliders, the command line's flags and the engine all read this one table.
+The page's sliders, the command line's flags and the engine all read this table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any
 
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
-FINE = 512  # pixels of a picture's longest side, from which on the loss is as the settings say
+FULL_SIZE = 512  # pixels of the longest side; `Settings.at_scale` adjusts the loss of smaller images
 
 
 def _knob(default: Any, help: str, low: float = 0, high: float = 0, choices: Sequence[str] = ()) -> Any:
@@ -21,72 +21,72 @@ def _knob(default: Any, help: str, low: float = 0, high: float = 0, choices: Seq
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every knob of a run.  Immutable; `dataclasses.replace` makes a changed copy.
+    """All settings of a run.  Immutable; `dataclasses.replace` makes a changed copy.
 
     Raises:
-        ValueError: one sentence with the field, the value it was given and the values it takes.
+        ValueError: one sentence with the field, the value given and the values allowed.
     """
 
-    size: int = _knob(512, "longest side of the painted picture, in pixels", 64, 4096)
-    strength: float = _knob(50.0, "0 keeps the photo, 100 gives in to the painting; 25 more make β/α tenfold", 0, 100)
+    size: int = _knob(512, "longest side of the result, in pixels", 64, 4096)
+    strength: float = _knob(50.0, "0 keeps the photo, 100 lets the painting win; +25 multiplies β/α by ten", 0, 100)
 
-    network: str = _knob("auto", "the network that looks at the pictures", choices=("auto", "compact", "vgg19"))
-    weights: str = _knob("", "file with a VGG-19 or VGG-16: Keras .h5, NumPy .npz or MatConvNet .mat")
+    network: str = _knob("auto", "the network that compares the pictures", choices=("auto", "compact", "vgg19"))
+    weights: str = _knob("", "VGG-19 or VGG-16 weights file: Keras .h5, NumPy .npz or MatConvNet .mat")
     sketch: str = _knob(
         "compact",
-        "who paints all scales but the last for a VGG: the compact network, or itself",
+        "with a VGG, the network for all scales but the last: compact, or the VGG itself",
         choices=("compact", "itself"),
     )
     pooling: str = _knob("average", "pooling between the network's blocks", choices=("average", "max"))
-    precision: str = _knob("auto", "arithmetic inside the network", choices=("auto", "float32", "bfloat16"))
+    precision: str = _knob("auto", "floating-point type inside the network", choices=("auto", "float32", "bfloat16"))
 
     content_layers: dict[str, float] = _knob(
-        {"block4_conv2": 1.0}, "layers compared with the photo, with their weights", 0, 1e6
+        {"block4_conv2": 1.0}, "layers compared with the photo, and their weights", 0, 1e6
     )
     style_layers: dict[str, float] = _knob(
         dict.fromkeys(STYLE_LAYERS, 1.0) | {"block5_conv1": 0.05},
-        "layers compared with the painting, with their weights λ",
+        "layers compared with the painting, and their weights λ",
         0,
         1e6,
     )
-    style_statistics: str = _knob("covariance", "what is compared of a style layer", choices=("covariance", "gram"))
+    style_statistics: str = _knob("covariance", "statistics compared per style layer", choices=("covariance", "gram"))
     normalization: str = _knob(
         "relative",
-        "relative: losses are pure numbers; paper: as Gatys et al. print them",
+        "relative: dimensionless losses; paper: the formulas of Gatys et al.",
         choices=("relative", "paper"),
     )
     composition: float = _knob(
-        1.0, "how firmly a small picture keeps the photo's layout; 0: figures of the painting may come in", 0, 4
+        1.0, "how firmly coarse scales keep the photo's layout; 0: objects from the painting may appear", 0, 4
     )
     focus: float = _knob(
-        1.0, "how much more the photo's detailed parts count than its flat ones, such as a sky; 0: all the same", 0, 1
+        1.0, "how much more the photo's detailed areas count than flat ones such as sky; 0: equally", 0, 1
     )
-    content_weight: float = _knob(0.25, "α, the weight of the content loss", 0, 1e6)
-    style_weight: float = _knob(1.0, "β, the weight of the style loss", 0, 1e6)
-    total_variation_weight: float = _knob(8.0, "γ, the weight of the total variation: smoothness", 0, 1e6)
-    style_blend: tuple[float, ...] = _knob((), "share of each painting where there are several; none: equal", 0, 1e6)
-    style_scale: float = _knob(1.0, "size of the painting relative to the picture: smaller, finer strokes", 0.1, 4)
+    content_weight: float = _knob(0.25, "α, weight of the content loss", 0, 1e6)
+    style_weight: float = _knob(1.0, "β, weight of the style loss", 0, 1e6)
+    total_variation_weight: float = _knob(8.0, "γ, weight of the total variation loss; higher is smoother", 0, 1e6)
+    style_blend: tuple[float, ...] = _knob((), "share of each painting in a blend; default: equal shares", 0, 1e6)
+    style_scale: float = _knob(1.0, "size of the painting relative to the result; smaller gives finer strokes", 0.1, 4)
 
-    init: str = _knob("content", "the picture to start from", choices=("content", "noise", "style", "mix"))
-    noise_ratio: float = _knob(0.6, "share of noise in the start picture `mix`; the rest is the photo", 0, 1)
-    seed: int = _knob(0, "seed of the noise", 0, 2**31 - 1)
+    init: str = _knob("content", "image to start from", choices=("content", "noise", "style", "mix"))
+    noise_ratio: float = _knob(0.6, "share of noise in the start image `mix`; the rest is the photo", 0, 1)
+    seed: int = _knob(0, "random seed of the noise", 0, 2**31 - 1)
 
     steps: tuple[int, ...] = _knob(
-        (200, 100, 50), "steps at each scale, coarsest first; the last number serves all further scales", 1, 10000
+        (200, 100, 50), "steps at each scale, coarsest first; the last number repeats for further scales", 1, 10000
     )
     tolerance: float = _knob(
-        0.0, "a scale ends when 20 steps change the picture by less than this on average, in 1/255; 0: never", 0, 255
+        0.0, "end a scale once 20 steps change the image by less than this on average, in 1/255; 0: never", 0, 255
     )
-    min_scale: int = _knob(128, "smallest longest side of the coarsest scale, in pixels", 32, 4096)
-    scale_factor: float = _knob(2.0, "each scale is this much larger than the one before", 1.1, 8)
-    detail: float = _knob(1.0, "share of the photo's finer detail brought in at each larger scale", 0, 1)
+    min_scale: int = _knob(128, "lower limit for the coarsest scale's longest side, in pixels", 32, 4096)
+    scale_factor: float = _knob(2.0, "each scale is this many times larger than the one before", 1.1, 8)
+    detail: float = _knob(1.0, "share of the photo's fine detail added at each larger scale", 0, 1)
     optimizer: str = _knob(
-        "adam", "what moves the pixels; both look at the picture once a step", choices=("adam", "lbfgs")
+        "adam", "optimizer of the pixels; both evaluate the loss once per step", choices=("adam", "lbfgs")
     )
-    learning_rate: float = _knob(0.04, "Adam's step, L-BFGS's longest, in units of the [0, 1] image", 1e-5, 1)
-    averaging: float = _knob(0.9, "decay of the running average of iterates that is shown; 0: the last one", 0, 0.9999)
-    padding: int = _knob(16, "pixels by which the picture is mirrored outward before the network", 0, 256)
-    frames_per_second: float = _knob(4.0, "at most this many intermediate pictures a second", 0.01, 60)
+    learning_rate: float = _knob(0.04, "step of Adam, maximum step of L-BFGS, in units of the [0, 1] image", 1e-5, 1)
+    averaging: float = _knob(0.9, "decay of the running average of iterates that is shown; 0: no averaging", 0, 0.9999)
+    padding: int = _knob(16, "pixels of reflection padding around the network's input", 0, 256)
+    frames_per_second: float = _knob(4.0, "maximum number of intermediate pictures per second", 0.01, 60)
 
     def __post_init__(self) -> None:
         for knob in fields(self):
@@ -101,8 +101,8 @@ class Settings:
 
     @property
     def loss_weights(self) -> dict[str, float]:
-        """α, β and γ, by the losses' names, with `strength` worked in; at 50 they are the three weights as given."""
-        tilt = 10 ** ((self.strength - 50) / 50)  # on either side, so that γ keeps its share
+        """α, β and γ by loss name, adjusted by `strength`; at strength 50 the three weights as given."""
+        tilt = 10 ** ((self.strength - 50) / 50)  # applied to both α and β, so that γ keeps its share
         return {
             "content": self.content_weight / tilt,
             "style": self.style_weight * tilt,
@@ -110,26 +110,26 @@ class Settings:
         }
 
     def at_scale(self, side: int) -> "Settings":
-        """These settings as they judge a picture of this longest side, in pixels, below FINE.
+        """Adjust the loss for an image whose longest side is `side` pixels; no change from FULL_SIZE on.
 
-        The smaller the picture, the more of the painting a position of a deep layer sees, up to whole figures, which
-        come in where that layer counts.  So it counts less there, the photo counts more, and its flat parts count as
-        well.  The formulas as Gatys et al. print them, `normalization` "paper", are left alone.
+        In a small image, one position of a deep layer sees whole objects of the painting, and its style loss paints
+        them into the photo.  So below FULL_SIZE the deep style layers weigh less, the content loss weighs more, and
+        flat areas count nearly as much as detailed ones.  `normalization` "paper" keeps the published formulas.
         """
-        coarseness = FINE / side
+        coarseness = FULL_SIZE / side
         if coarseness <= 1 or self.normalization == "paper":
             return self
         firmness = coarseness**self.composition
-        fading = {layer: weight / firmness**0.5 for layer, weight in self.style_layers.items() if layer >= "block4"}
+        deep = {layer: weight / firmness**0.5 for layer, weight in self.style_layers.items() if layer >= "block4"}
         return replace(
             self,
             content_weight=min(self.content_weight * firmness**0.25, 1e6),
-            style_layers=self.style_layers | fading,
+            style_layers=self.style_layers | deep,
             focus=self.focus / coarseness,
         )
 
     def scales(self) -> list[tuple[int, int]]:
-        """(longest side in pixels, steps) of every scale, coarsest first; the last side is `size`."""
+        """(longest side in pixels, steps) of each scale, coarsest first; the last side is `size`."""
         sides = [self.size]
         while round(sides[0] / self.scale_factor) >= self.min_scale:
             sides.insert(0, round(sides[0] / self.scale_factor))
@@ -137,7 +137,7 @@ class Settings:
 
 
 def _checked(knob: Field, value: Any) -> Any:
-    """`value` in the knob's own type, or a ValueError."""
+    """`value` converted to the type of the setting.  Raises ValueError if it is not allowed."""
     if knob.type is str:
         choices = knob.metadata["choices"]
         if not isinstance(value, str) or (choices and value not in choices):

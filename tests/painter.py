@@ -19,8 +19,8 @@ class Checkpoint(NamedTuple):
 
     step: int
 
-    def forgetful(self) -> "Checkpoint":
-        """Itself: a `Painter` remembers nothing."""
+    def without_moments(self) -> "Checkpoint":
+        """Itself: a `Painter` has no optimizer."""
         return self
 
 

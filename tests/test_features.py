@@ -148,7 +148,7 @@ def test_bfloat16_is_near_float32():
         (False, [], "compact", "not on this machine"),
         (False, ["GPU"], "compact", "not on this machine"),
         (True, [], "compact", "without a GPU"),
-        (True, ["GPU"], "vgg19", "at hand"),
+        (True, ["GPU"], "vgg19", "available"),
     ],
 )
 def test_auto_chooses_and_says_why(monkeypatch, tmp_path, cached, gpus, name, because):
@@ -177,7 +177,7 @@ def test_what_automatic_is_can_be_said_by_the_environment(monkeypatch, no_intern
 
 
 def test_a_weights_file_means_a_genuine_network():
-    assert choose_network(Settings(weights="some/vgg.npz")) == ("vgg19", "With the weights in vgg.npz.")
+    assert choose_network(Settings(weights="some/vgg.npz")) == ("vgg19", "Weights from vgg.npz.")
 
 
 def test_a_failed_download_falls_to_the_compact_network_and_says_so(no_internet):

@@ -87,13 +87,13 @@ AMX, AVX512, NEITHER = {"amx_bf16", "avx512_bf16", "avx2"}, {"avx512_bf16", "avx
 )
 def test_what_onednn_must_not_use_is_not_there(monkeypatch, limit, flags):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
-    monkeypatch.setattr(machine, "_cpu_facts", lambda: {"model name": "A CPU", "flags": "avx2 avx512_bf16 amx_bf16"})
+    monkeypatch.setattr(machine, "_cpu_info", lambda: {"model name": "A CPU", "flags": "avx2 avx512_bf16 amx_bf16"})
     assert machine.cpu_flags() == flags
     assert machine.has_fast_bfloat16() is (flags != NEITHER)
     assert ("with amx_bf16" in machine.describe(())) is (flags == AMX)
 
 
 def test_where_linux_tells_nothing_bfloat16_is_not_fast(monkeypatch):
-    monkeypatch.setattr(machine, "_cpu_facts", dict)
+    monkeypatch.setattr(machine, "_cpu_info", dict)
     assert machine.cpu_flags() == set() and not machine.has_fast_bfloat16()
     assert f"({platform.processor() or 'unknown processor'})" in machine.describe(())

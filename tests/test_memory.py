@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nst import memory
-from nst.memory import COMPILED, available, estimate, fitted
+from nst.memory import OVERHEAD, available, estimate, fit_size
 from tests import toy
 
 ROOT = Path(__file__).parent.parent
@@ -64,10 +64,10 @@ def test_the_estimate_is_within_a_quarter_of_what_runs_take():
 
 
 def test_layers_and_positions_are_counted():
-    assert estimate(NETWORK, (100, 200), [], SETTINGS) == COMPILED + 100 * 200 * STEP
-    assert estimate(NETWORK, (100, 200), [(9, 9)], replace(SETTINGS, padding=10)) == COMPILED + 120 * 220 * STEP
+    assert estimate(NETWORK, (100, 200), [], SETTINGS) == OVERHEAD + 100 * 200 * STEP
+    assert estimate(NETWORK, (100, 200), [(9, 9)], replace(SETTINGS, padding=10)) == OVERHEAD + 120 * 220 * STEP
     twice = SimpleNamespace(filters=NETWORK.filters, precision="float32")
-    assert estimate(twice, (100, 200), [], SETTINGS) == COMPILED + 20_000 * (4 * (8 + 20 + 2 * 20) + 12 * 16)
+    assert estimate(twice, (100, 200), [], SETTINGS) == OVERHEAD + 20_000 * (4 * (8 + 20 + 2 * 20) + 12 * 16)
 
 
 def test_deeper_layers_count_by_their_size_and_what_nobody_looks_at_not_at_all():
@@ -76,56 +76,56 @@ def test_deeper_layers_count_by_their_size_and_what_nobody_looks_at_not_at_all()
     layers = {"block2_conv1": 1.0}
     settings = replace(SETTINGS, content_layers=layers, style_layers=layers)
     channels = 8 + 16 / 4 + 16 / 4 + 2 * 20
-    assert estimate(deep, (64, 64), [], settings) == COMPILED + 64 * 64 * (2 * channels + 12 * 16)
+    assert estimate(deep, (64, 64), [], settings) == OVERHEAD + 64 * 64 * (2 * channels + 12 * 16)
 
 
 def test_a_large_painting_counts_as_far_as_it_is_looked_at():
     broad = replace(SETTINGS, style_scale=2)
-    assert estimate(NETWORK, (100, 200), [(400, 400)], broad) == COMPILED + 400 * 400 * LOOK
-    assert estimate(NETWORK, (100, 200), [(800, 800), (9, 9)], broad) == COMPILED + 400 * 400 * LOOK  # shrunk
-    assert estimate(NETWORK, (100, 200), [(80, 80)], broad) == COMPILED + 100 * 200 * STEP  # never enlarged
+    assert estimate(NETWORK, (100, 200), [(400, 400)], broad) == OVERHEAD + 400 * 400 * LOOK
+    assert estimate(NETWORK, (100, 200), [(800, 800), (9, 9)], broad) == OVERHEAD + 400 * 400 * LOOK  # shrunk
+    assert estimate(NETWORK, (100, 200), [(80, 80)], broad) == OVERHEAD + 100 * 200 * STEP  # never enlarged
 
 
 # --- The size that fits -----------------------------------------------------------------------------------------------
 
 
 def test_what_fits_is_not_changed():
-    room = COMPILED + 1024 * 1024 * STEP
-    assert fitted(NETWORK, (50, 50), [(50, 50)], SETTINGS, room) == (SETTINGS, "")
+    room = OVERHEAD + 1024 * 1024 * STEP
+    assert fit_size(NETWORK, (50, 50), [(50, 50)], SETTINGS, room) == (SETTINGS, "")
 
 
 @pytest.mark.parametrize("side, painted", [(1023.9, 992), (704, 704), (703, 672), (128, 128)])
 def test_what_does_not_fit_is_lowered_in_steps_and_said(side, painted):
-    settings, sentence = fitted(NETWORK, (50, 50), [(50, 50)], SETTINGS, COMPILED + round(side**2 * STEP))
+    settings, sentence = fit_size(NETWORK, (50, 50), [(50, 50)], SETTINGS, OVERHEAD + round(side**2 * STEP))
     assert settings == replace(SETTINGS, size=painted)
     assert sentence == f"1024 pixels do not fit into this machine's memory: painted at {painted}."
 
 
 def test_where_nothing_fits_it_is_said():
     with pytest.raises(MemoryError, match="^This machine has too little memory left to paint: 60 MB.$"):
-        fitted(NETWORK, (50, 50), [(50, 50)], SETTINGS, COMPILED)
+        fit_size(NETWORK, (50, 50), [(50, 50)], SETTINGS, OVERHEAD)
 
 
 def test_some_memory_is_left_to_others(monkeypatch):
-    monkeypatch.setattr(memory, "_kept", lambda: 0)
-    monkeypatch.setattr(memory, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
-    assert fitted(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
+    monkeypatch.setattr(memory, "_reusable", lambda: 0)
+    monkeypatch.setattr(memory, "available", lambda: round((OVERHEAD + 512 * 512 * STEP) / 0.85))
+    assert fit_size(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
     monkeypatch.setattr(memory, "available", lambda: None)
-    assert fitted(NETWORK, (50, 50), [], SETTINGS) == (SETTINGS, "")
+    assert fit_size(NETWORK, (50, 50), [], SETTINGS) == (SETTINGS, "")
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Only Linux tells what a process holds.")
 def test_what_earlier_runs_leave_is_there_for_the_next_one(monkeypatch):
-    for name in ("_before", "_most"):
+    for name in ("_initial_bytes", "_largest_estimate"):
         monkeypatch.setattr(memory, name, 0)
-    monkeypatch.setattr(memory, "available", lambda: round((COMPILED + 512 * 512 * STEP) / 0.85))
-    assert [fitted(NETWORK, (50, 50), [], SETTINGS)[0].size for _ in range(2)] == [
+    monkeypatch.setattr(memory, "available", lambda: round((OVERHEAD + 512 * 512 * STEP) / 0.85))
+    assert [fit_size(NETWORK, (50, 50), [], SETTINGS)[0].size for _ in range(2)] == [
         512,
         512,
     ]  # nothing has been held yet
-    monkeypatch.setattr(memory, "_before", 1)  # so all that this process holds has been a run's
+    monkeypatch.setattr(memory, "_initial_bytes", 1)  # so all that this process holds has been a run's
     monkeypatch.setattr(memory, "available", lambda: 0)
-    assert fitted(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
+    assert fit_size(NETWORK, (50, 50), [], SETTINGS)[0].size == 512
 
 
 # --- How much there is ------------------------------------------------------------------------------------------------

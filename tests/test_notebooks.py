@@ -101,7 +101,7 @@ def test_from_two_pictures_to_the_generated_one(kernel: Path):
         """
         from nst import objective
 
-        objective.MANY = 0  # as a large picture is painted
+        objective.SUBSAMPLE_ABOVE = 0  # as a large picture is painted
         size, steps, style_layer_weights = 64, 12, [0.2, 0.2, 0.2, 0.2, 0.5]
         """,
         """

@@ -14,16 +14,16 @@ from nst.optimizers import LBFGS, OPTIMIZERS, Adam
 class Iterate(NamedTuple):
     image: tf.Tensor  # after the step
     losses: dict[str, tf.Tensor]  # before it
-    memory: Any
+    state: Any
 
 
-def descent(optimizer, objective, image, rate=0.02, memory=None) -> Iterator[Iterate]:
+def descent(optimizer, objective, image, rate=0.02, state=None) -> Iterator[Iterate]:
     """Step by step, for as long as it is asked."""
-    memory = optimizer.begin(image, memory)
+    state = optimizer.initial(image, state)
     while True:
         losses, gradient = objective(image)
-        image, memory = memory.step(image, losses, gradient, tf.constant(rate))
-        yield Iterate(image, losses, memory)
+        image, state = state.step(image, losses, gradient, tf.constant(rate))
+        yield Iterate(image, losses, state)
 
 
 def bowl(image):
@@ -55,27 +55,27 @@ def test_the_image_stays_an_image(optimizer):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values())
-def test_memory_carries_on(optimizer):
+def test_a_run_resumes_from_its_state(optimizer):
     straight = list(islice(descent(optimizer, valley, tf.fill((1, 2, 2, 3), 0.9)), 7))
     before, after = straight[3:5]
-    resumed = next(descent(optimizer, valley, before.image, memory=before.memory))
+    resumed = next(descent(optimizer, valley, before.image, state=before.state))
     np.testing.assert_array_equal(resumed.image, after.image)
 
 
-def test_adams_memory_is_resized():
+def test_adams_moments_are_resized():
     small, large = tf.ones((1, 2, 3, 3)), tf.zeros((1, 4, 6, 3))
-    memory = Adam.begin(large, Adam(small, small, tf.constant(5)))
-    assert memory.first.shape == memory.second.shape == large.shape
-    assert int(memory.steps) == 5
-    assert float(tf.reduce_min(memory.second)) >= 0
+    state = Adam.initial(large, Adam(small, small, tf.constant(5)))
+    assert state.first.shape == state.second.shape == large.shape
+    assert int(state.steps) == 5
+    assert float(tf.reduce_min(state.second)) >= 0
 
 
 @pytest.mark.parametrize("one", OPTIMIZERS.values())
 @pytest.mark.parametrize("other", OPTIMIZERS.values())
-def test_of_another_optimizer_or_of_none_nothing_is_remembered(one, other):
+def test_the_state_of_another_optimizer_is_not_used(one, other):
     image = tf.fill((1, 2, 2, 3), 0.9)
-    memory = next(descent(other, bowl, image)).memory if one is not other else None
-    assert int(one.begin(image, memory).steps) == 0
+    state = next(descent(other, bowl, image)).state if one is not other else None
+    assert int(one.initial(image, state).steps) == 0
 
 
 # --- L-BFGS -----------------------------------------------------------------------------------------------------------
@@ -142,5 +142,5 @@ def test_lbfgs_stays_at_the_bottom():
 
 
 def test_lbfgs_begins_anew_at_another_size():
-    small = next(descent(LBFGS, bowl, tf.fill((1, 2, 2, 3), 0.9))).memory
-    assert int(LBFGS.begin(tf.fill((1, 4, 4, 3), 0.9), small).steps) == 0
+    small = next(descent(LBFGS, bowl, tf.fill((1, 2, 2, 3), 0.9))).state
+    assert int(LBFGS.initial(tf.fill((1, 4, 4, 3), 0.9), small).steps) == 0

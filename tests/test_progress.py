@@ -1,4 +1,4 @@
-"""The time left, by a clock that the tests turn themselves."""
+"""Steps, frames and the time left, with a fake clock."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nst import progress
-from nst.progress import AT_ONCE, ENOUGH, EXPONENT, Progress
+from nst.progress import EXPONENT, MAX_CALL_SECONDS, MIN_STEPS, Progress
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def seconds(monkeypatch):
 def work(run, seconds, *durations):
     for duration in durations:
         seconds[0] += duration
-        run.tick()
+        run.advance()
 
 
-def test_a_first_step_tells_no_pace(seconds):
+def test_the_first_step_is_not_timed(seconds):
     run = Progress([(1000, 100)], interval=0.25)
     work(run, seconds, 50)
     assert (run.step, run.steps, run.elapsed, run.remaining) == (1, 100, 50, 0)
@@ -36,16 +36,16 @@ def test_later_scales_are_guessed_by_their_pixels_and_then_by_what_they_took(sec
     work(run, seconds, 9, 1, 1, 1, 1)
     guess = 4**EXPONENT
     assert run.remaining == pytest.approx(10 * guess + 10 * guess**2)
-    work(run, seconds, 7, *[2] * (ENOUGH - 1))  # too few to tell
-    assert run.remaining == pytest.approx((10 - ENOUGH) * guess + 10 * guess**2)
+    work(run, seconds, 7, *[2] * (MIN_STEPS - 1))  # too few to tell
+    assert run.remaining == pytest.approx((10 - MIN_STEPS) * guess + 10 * guess**2)
     work(run, seconds, 2)  # 3000 pixels more took a second more; 12000 will take 4
-    assert run.remaining == pytest.approx((9 - ENOUGH) * 2 + 10 * (2 + 4))
+    assert run.remaining == pytest.approx((9 - MIN_STEPS) * 2 + 10 * (2 + 4))
 
 
 @pytest.mark.parametrize(("slow", "guess"), [(1, 1), (0.5, 0.5), (2, 6), (8, 32)])  # level, falling, a line, steeper
-def test_a_disturbed_pace_is_not_carried_too_far(seconds, slow, guess):
-    run = Progress([(1000, 2), (4000, ENOUGH + 1), (16000, 10)], interval=1)
-    work(run, seconds, 5, 1, 5, *[slow] * ENOUGH)
+def test_a_disturbed_step_time_is_not_carried_too_far(seconds, slow, guess):
+    run = Progress([(1000, 2), (4000, MIN_STEPS + 1), (16000, 10)], interval=1)
+    work(run, seconds, 5, 1, 5, *[slow] * MIN_STEPS)
     assert run.remaining == pytest.approx(10 * guess)
 
 
@@ -66,14 +66,14 @@ def test_frames_are_due_an_interval_apart_once_the_time_left_is_known_and_at_the
         work(run, seconds, 1)
         due.append(run.frame_is_due)
         if run.frame_is_due:
-            run.frame_is_shown()
+            run.schedule_frame()
     assert due == [False, True, False, True]
     assert run.remaining == 0
 
 
 def test_whether_a_frame_is_due_is_told_by_when_its_step_was_done(seconds):
-    run = Progress([(1000, 4)], interval=2.5, paces={1000: 1.0})
-    run.frame_is_shown()
+    run = Progress([(1000, 4)], interval=2.5, step_times={1000: 1.0})
+    run.schedule_frame()
     work(run, seconds, 1)
     seconds[0] += 100  # perhaps for reading the loss
     assert not run.frame_is_due
@@ -81,35 +81,36 @@ def test_whether_a_frame_is_due_is_told_by_when_its_step_was_done(seconds):
 
 def test_steps_are_taken_in_one_go_until_a_frame_is_due(seconds):
     run = Progress([(1000, 100), (2000, 100)], interval=0.1)
-    assert run.until_frame == 1
+    assert run.steps_until_frame == 1
     work(run, seconds, 5)
-    assert run.until_frame == 1  # no pace yet
+    assert run.steps_until_frame == 1  # no step time yet
     work(run, seconds, 0.03)
-    run.frame_is_shown()
-    assert run.until_frame == 4  # the frame is due within the fourth
+    run.schedule_frame()
+    assert run.steps_until_frame == 4  # the frame is due within the fourth
     seconds[0] += 0.12
-    run.tick(4)
-    assert (run.step, run.until_frame, run.remaining) == (6, 1, pytest.approx(94 * 0.03 + 100 * 0.03 * 2**EXPONENT))
+    run.advance(4)
+    assert (run.step, run.steps_until_frame) == (6, 1)
+    assert run.remaining == pytest.approx(94 * 0.03 + 100 * 0.03 * 2**EXPONENT)
     seconds[0] += 94 * 0.03
-    run.tick(94)
-    run.frame_is_shown()
-    assert run.until_frame == 1  # the next scale's first
+    run.advance(94)
+    run.schedule_frame()
+    assert run.steps_until_frame == 1  # the next scale's first
     work(run, seconds, 1)
-    run.frame_is_shown()
-    assert run.until_frame == 2
+    run.schedule_frame()
+    assert run.steps_until_frame == 2
 
 
 def test_a_go_has_an_end_where_frames_are_rare_and_where_steps_take_no_time(seconds):
-    run = Progress([(1000, 10000)], interval=100, paces={1000: 0.01})
+    run = Progress([(1000, 10000)], interval=100, step_times={1000: 0.01})
     work(run, seconds, 1)
-    run.frame_is_shown()
-    assert run.until_frame == round(AT_ONCE / 0.01)
+    run.schedule_frame()
+    assert run.steps_until_frame == round(MAX_CALL_SECONDS / 0.01)
     work(run, seconds, *[0] * 5)
-    assert (run.paces, run.until_frame) == ({1000: 0}, 1)
+    assert (run.step_times, run.steps_until_frame) == ({1000: 0}, 1)
 
 
-def test_it_goes_on_from_what_another_clock_came_to(seconds):
-    run = Progress([(1000, 4)], interval=1, step=30, elapsed=12, paces={1000: 5.0})
+def test_it_resumes_from_an_earlier_run(seconds):
+    run = Progress([(1000, 4)], interval=1, step=30, elapsed=12, step_times={1000: 5.0})
     work(run, seconds, 1)
     assert (run.step, run.steps, run.elapsed, run.remaining, run.frame_is_due) == (31, 34, 13, 3 * 5, True)
     work(run, seconds, 1)
@@ -117,17 +118,17 @@ def test_it_goes_on_from_what_another_clock_came_to(seconds):
 
 
 def test_an_earlier_runs_paces_tell_the_time_left_until_the_run_has_its_own(seconds):
-    run = Progress([(1000, 3), (4000, 2)], interval=1, paces={1000: 1.0, 4000: 4.0})
+    run = Progress([(1000, 3), (4000, 2)], interval=1, step_times={1000: 1.0, 4000: 4.0})
     assert run.remaining == 3 * 1 + 2 * 4
     work(run, seconds, 1, 2, 2)  # the machine is slower today
-    assert list(run.paces.items()) == [(4000, 4.0), (1000, 2.0)]
+    assert list(run.step_times.items()) == [(4000, 4.0), (1000, 2.0)]
     assert run.remaining == pytest.approx(2 * (2 + (4 - 2) / 3000 * 3000))
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_no_time_at_all_is_a_pace_too(seconds, steps):
-    run = Progress([(1000, steps), (4000, ENOUGH + 2), (16000, 1)], interval=1)
-    work(run, seconds, *[0] * (steps + ENOUGH + 3))
+def test_no_time_at_all_is_a_step_time_too(seconds, steps):
+    run = Progress([(1000, steps), (4000, MIN_STEPS + 2), (16000, 1)], interval=1)
+    work(run, seconds, *[0] * (steps + MIN_STEPS + 3))
     assert (run.remaining, run.frame_is_due) == (0, True)
 
 

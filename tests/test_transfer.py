@@ -29,7 +29,7 @@ def transfer():
 @pytest.fixture
 def every_step(monkeypatch):
     """Frames come at every step, however fast."""
-    monkeypatch.setattr(Progress, "until_frame", 1)
+    monkeypatch.setattr(Progress, "steps_until_frame", 1)
     monkeypatch.setattr(Progress, "frame_is_due", True)
 
 
@@ -74,12 +74,12 @@ def test_total_is_the_weighted_sum(transfer):
     assert last.losses["total"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_pace_of_the_sketch_tells_how_long_a_vgg_will_take():
+def test_step_times_of_the_sketcher_predict_how_long_a_vgg_takes():
     sketcher = StyleTransfer(Network("compact", toy.weights()))
     finest = StyleTransfer(Network("vgg19", toy.weights()), lambda _: sketcher)
     shape, settings = CONTENT.shape[1:3], replace(toy.SETTINGS, sketch="compact")
     assert finest.expected_seconds(*shape, settings) == 0
-    sketcher._paces = {1000: 0.01, 2000: 0.02}
+    sketcher._step_times = {1000: 0.01, 2000: 0.02}
     quick, sketched = (engine.expected_seconds(*shape, settings) for engine in (sketcher, finest))
     assert 0 < quick < sketched < quick / COMPACT_COST
 
@@ -144,14 +144,14 @@ def test_gradient_against_finite_differences(transfer, statistics, normalization
         assert (ahead - behind) / 2e-3 == pytest.approx(float(np.sum(gradient * direction)), abs=tolerance)
 
 
-def thinning(monkeypatch, precision):
-    monkeypatch.setattr("nst.objective.MANY", 0)
+def subsampling(monkeypatch, precision):
+    monkeypatch.setattr("nst.objective.SUBSAMPLE_ABOVE", 0)
     return StyleTransfer(Network("toy", toy.with_head(), precision=precision))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_steps_look_at_other_quarters(monkeypatch, precision):
-    transfer = thinning(monkeypatch, precision)
+    transfer = subsampling(monkeypatch, precision)
 
     def seen(objective, step):
         return float(objective.losses_and_gradient(transfer.network, tf.constant(CONTENT), step)[0]["style"])
@@ -167,7 +167,7 @@ def test_the_steps_look_at_other_quarters(monkeypatch, precision):
 
 
 def test_a_run_that_looks_at_quarters_goes_on_with_the_next(monkeypatch, every_step):
-    transfer = thinning(monkeypatch, "bfloat16")
+    transfer = subsampling(monkeypatch, "bfloat16")
     resumed = go_on(transfer, stopped(transfer, 3).checkpoint)
     for one, other in zip(resumed, paint(transfer)[4:], strict=True):
         np.testing.assert_array_equal(one.image, other.image)
@@ -288,9 +288,9 @@ def counted(transfer, monkeypatch) -> list[int]:
 def test_steps_that_nobody_looks_at_are_taken_in_one_call(transfer, monkeypatch, every_step, optimizer):
     one_by_one = paint(transfer, optimizer=optimizer)[-1]
     monkeypatch.undo()
-    monkeypatch.setattr("nst.progress.AT_ONCE", 1e9)
+    monkeypatch.setattr("nst.progress.MAX_CALL_SECONDS", 1e9)
     changes = {"optimizer": optimizer, "frames_per_second": 0.01}
-    paint(transfer, **changes)  # now the pace is known
+    paint(transfer, **changes)  # now the step times are known
     counts = counted(transfer, monkeypatch)
     last = paint(transfer, **changes)[-1]
     assert counts == [1, 1, 5, 1, 3]  # the losses at the start, and of each scale the first by itself
@@ -299,7 +299,7 @@ def test_steps_that_nobody_looks_at_are_taken_in_one_call(transfer, monkeypatch,
 
 
 def test_a_still_picture_is_looked_for_between_calls(transfer, monkeypatch):
-    monkeypatch.setattr("nst.progress.AT_ONCE", 1e9)
+    monkeypatch.setattr("nst.progress.MAX_CALL_SECONDS", 1e9)
     changes = {"steps": (50, 30), "tolerance": 1e-6, "frames_per_second": 0.01}
     paint(transfer, **changes)
     counts = counted(transfer, monkeypatch)
@@ -309,7 +309,7 @@ def test_a_still_picture_is_looked_for_between_calls(transfer, monkeypatch):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.001), ("bfloat16", 0.1)])
 def test_xla_paints_the_same(monkeypatch, precision, tolerance):
-    monkeypatch.setattr("nst.objective.MANY", 900)  # the second scale is thinned
+    monkeypatch.setattr("nst.objective.SUBSAMPLE_ABOVE", 900)  # the second scale is subsampled
 
     def painted() -> list[Frame]:
         transfer = StyleTransfer(Network("toy", toy.with_head(), precision=precision))
@@ -349,14 +349,14 @@ def test_memory_that_runs_out_within_a_scale_is_told_after_the_good_frames(trans
         list(frames)
 
 
-@pytest.mark.parametrize("part", ["network", "of", "_compiled_steps", "grown"])
+@pytest.mark.parametrize("part", ["network", "of", "_compiled_steps", "upscaled"])
 @pytest.mark.parametrize("error", [exhausted, lambda *_: bytes(2**62)])  # TensorFlow's, and Python's
 def test_a_scale_that_does_not_fit_is_left_out(transfer, monkeypatch, every_step, part, error):
     monkeypatch.setattr(transfer, "network", transfer.network)  # put back at the end, as are the others
     frames = transfer.stylize(CONTENT, [STYLE], replace(toy.SETTINGS, size=256), checkpoints=True)
     before = next(frame for frame in frames if frame.step == 14)
     broken = failing(error) if part == "_compiled_steps" else error
-    homes = {"grown": Canvas, "of": Objective}
+    homes = {"upscaled": Canvas, "of": Objective}
     monkeypatch.setattr(homes.get(part, transfer), part, broken)
     (last,) = frames
     assert (last.step, last.steps, last.scale, last.remaining) == (14, 14, 128, 0)
@@ -446,14 +446,14 @@ def test_optimizers_take_over_from_each_other(transfer, every_step, before, afte
     assert [(frame.step, frame.steps) for frame in resumed] == [(later, 10) for later in range(step + 1, 11)]
     if step < 6:  # then comes another scale, and with it another loss
         assert resumed[5 - step].losses["total"] < resumed[0].losses["total"]
-    assert bool(resumed[-1].checkpoint.memory) == (after == "adam")
+    assert bool(resumed[-1].checkpoint.state) == (after == "adam")
 
 
-def test_a_picture_goes_on_to_grow(transfer):
+def test_a_resumed_run_adds_scales(transfer):
     small = go_on(transfer, None, size=64, min_scale=64)[-1]
-    grown = go_on(transfer, small.checkpoint, size=128, min_scale=64)
-    assert (grown[-1].step, grown[-1].steps, grown[-1].image.shape) == (10, 10, (80, 128, 3))
-    np.testing.assert_array_equal(grown[-1].image, paint(transfer, size=128, min_scale=64)[-1].image)
+    larger = go_on(transfer, small.checkpoint, size=128, min_scale=64)
+    assert (larger[-1].step, larger[-1].steps, larger[-1].image.shape) == (10, 10, (80, 128, 3))
+    np.testing.assert_array_equal(larger[-1].image, paint(transfer, size=128, min_scale=64)[-1].image)
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused(transfer):

@@ -1,1 +1,1 @@
-"""Parts of a step that are quicker here than TensorFlow's own; each says by how much, and which line replaces it."""
+"""Operations that are faster here than TensorFlow's own; each says by how much, and which line would replace it."""

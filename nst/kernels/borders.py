@@ -1,31 +1,30 @@
 """Reflection padding around and inside a network, with gradients that are fast on CPUs.
 
-A VGG pads with zeros.  At the border of a picture those zeros count as style and paint bands along it.  So the picture
-is continued by its reflection, and wherever zero padding has contaminated the reflected margin up to the picture's own
-border, the margin is reflected again.
+A VGG pads with zeros.  At the border of an image those zeros count as style and paint bands along it.  So the image is
+reflect-padded, and once zero padding has contaminated the margin up to the image itself, the margin is reflected again.
 """
 
 from typing import Any
 
 import tensorflow as tf
 
-STRIDE = 16  # pixels of the picture for one position of block 5
-NARROW = 8  # pixels of margin that are enough for the convolutions of blocks 1 and 2
+STRIDE = 16  # pixels of the image for one position of block 5
+NARROW = 8  # pixels of margin that the convolutions of blocks 1 and 2 need
 
 
 def margins(margin: int) -> tuple[int, int]:
     """Pixels of margin in blocks 1 and 2, where each pixel costs the most, and from block 3 on.
 
-    They differ by a multiple of eight, so that pooling windows are whole with either.
+    They differ by a multiple of eight, so that pooling windows stay aligned.
     """
     return min(margin, NARROW + margin % 8), margin
 
 
 def reflected_indices(side: tf.Tensor, margin: int, widest: int) -> tf.Tensor:
-    """Indices 0 … side − 1, continued by reflection for at least `margin` places on each side.
+    """Indices 0 … side − 1, reflect-padded by at least `margin` on each side.
 
-    More places may follow at the end, so that STRIDE divides their number and no pooling meets half a window, and so
-    that a margin has as much again inside it for `reflect_pad`, even where pooling rounds it up.
+    More indices may follow at the end.  STRIDE then divides their number, so that no pooling window is cut, and the
+    interior is large enough for `reflect_pad` to fill a margin of `widest` from it, even where pooling rounds that up.
     """
     least = max(3 * (margin + STRIDE), widest + 2 * STRIDE)
     whole = -(-tf.maximum(side + 2 * margin, least) // STRIDE) * STRIDE
@@ -41,15 +40,15 @@ def gather(x: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     One gather over flattened positions; `tf.gather` along two axes takes several times as long on a CPU.
     """
     batch, height, width, channels = x.shape[0], *tf.unstack(tf.shape(x)[1:3]), x.shape[-1]
-    pictures = tf.range(batch)[:, tf.newaxis, tf.newaxis] * height
-    places = (pictures + rows[:, tf.newaxis]) * width + columns
-    return tf.gather(tf.reshape(x, (-1, channels)), places)
+    first_rows = tf.range(batch)[:, tf.newaxis, tf.newaxis] * height
+    positions = (first_rows + rows[:, tf.newaxis]) * width + columns
+    return tf.gather(tf.reshape(x, (-1, channels)), positions)
 
 
 def reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
     """Replace the outer rows and columns, contaminated by zero padding, with a reflection of the interior.
 
-    What `tf.pad(…, "SYMMETRIC")` of the interior gives, which takes several times as long on a CPU.
+    Equals `tf.pad(interior, …, "SYMMETRIC")`, which takes several times as long on a CPU.
 
     Args:
         x: (B, H, W, C).
@@ -61,17 +60,17 @@ def reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
     """
 
     def indices(side: tf.Tensor) -> tf.Tensor:
-        place = tf.range(-more, side + more)
+        position = tf.range(-more, side + more)
         last = 2 * (side - contaminated) - 1
-        return tf.minimum(tf.maximum(place, 2 * contaminated - 1 - place), last - place)
+        return tf.minimum(tf.maximum(position, 2 * contaminated - 1 - position), last - position)
 
     @tf.custom_gradient
     def padded(x: tf.Tensor) -> Any:
-        def gradient(by_y: tf.Tensor) -> tf.Tensor:
-            around, zeros = (
-                ((0, 0), (side, side), (side, side), (0, 0)) for side in (contaminated + more, contaminated)
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            reflected, replaced = (
+                ((0, 0), (width, width), (width, width), (0, 0)) for width in (contaminated + more, contaminated)
             )
-            return tf.pad(tf.raw_ops.MirrorPadGrad(input=by_y, paddings=around, mode="SYMMETRIC"), zeros)
+            return tf.pad(tf.raw_ops.MirrorPadGrad(input=dy, paddings=reflected, mode="SYMMETRIC"), replaced)
 
         height, width = tf.unstack(tf.shape(x)[1:3])
         return gather(x, indices(height), indices(width)), gradient
@@ -80,21 +79,21 @@ def reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
 
 
 def crop(x: tf.Tensor, margin: int, size: tuple) -> tf.Tensor:
-    """(B, rows, columns, C) of `size` (rows, columns), `margin` from the top left.
+    """Crop to `size` (rows, columns), `margin` from the top left: (B, H, W, C) -> (B, rows, columns, C).
 
-    The gradient of `x[:, top:…]` takes ten times as long on a CPU as that of `tf.slice`.
+    With `tf.slice`: the gradient of `x[:, top:…]` takes ten times as long on a CPU.
     """
     return tf.slice(x, (0, margin, margin, 0), (x.shape[0], *size, x.shape[-1]))
 
 
 def subsample(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) -> tf.Tensor:
-    """As `crop`, but every other row and column only, beginning at one of four phases; H and W of x are even.
+    """Crop and keep every other row and column, starting at one of four phases; H and W of x are even.
 
-    The result has (rows + 1) // 2 rows at any phase: of an odd number, some phases reach into the margin for the last.
-    As a slice of pairs: the gradient of a strided slice takes ten times as long on a CPU.
+    The result has (rows + 1) // 2 rows at any phase; if `rows` is odd, some phases take the last one from the margin.
+    A slice of a 6-D tensor: the gradient of a strided slice takes ten times as long on a CPU.
     """
     (rows, columns), batch, channels = size, x.shape[0], x.shape[-1]
-    # The first two phases between them see all rows and all columns, and so do the last two.
+    # Phases 0 and 1 together cover all rows and all columns, and so do phases 2 and 3.
     down, across = tf.unstack(tf.gather([(0, 0), (1, 1), (0, 1), (1, 0)], phase))
     top, left = margin + down, margin + across
     pairs = tf.reshape(x, (batch, tf.shape(x)[1] // 2, 2, tf.shape(x)[2] // 2, 2, channels))

@@ -1,4 +1,4 @@
-"""Convolutions with fixed kernels and pooling, as fast as TensorFlow and oneDNN can do them both ways."""
+"""Convolutions with fixed kernels, and pooling; fast with TensorFlow and oneDNN, forward and backward."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,29 +13,29 @@ Convolution = Callable[[tf.Tensor], tf.Tensor]  # (B, H, W, in) -> (B, H, W, out
 
 
 def convolution(kernel: np.ndarray, dtype: str, constant: bool, compute_bound: bool) -> Convolution:
-    """`tf.nn.conv2d(x, kernel, 1, "SAME")` for an odd (h, w, in, out) kernel, in the way that is fastest.
+    """The fastest implementation of `tf.nn.conv2d(x, kernel, 1, "SAME")`; kernel (h, w, in, out) of odd h and w.
 
     Args:
-        constant: compile the kernel into the program.  oneDNN then reorders it once and not at every step, a tenth of
-            the time at 128 pixels; a large network would be copied often.
-        compute_bound: whether arithmetic, not memory traffic, limits a convolution: then wide 3×3 ones go by Winograd.
+        constant: compile the kernel into the graph.  oneDNN then reorders it once instead of at every step (a
+            tenth of its time at 128 pixels), but a large network's kernels would be copied often.
+        compute_bound: whether arithmetic, not memory traffic, limits convolutions; wide 3×3 ones then use Winograd.
     """
-    if compute_bound and kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= winograd.WIDE:
+    if compute_bound and kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= winograd.MIN_CHANNELS:
         return winograd.Convolution(kernel, dtype)
     tensor = tf.constant(kernel, dtype)
     if constant:
-        return partial(_by_constant, kernel=tensor.numpy())
+        return partial(_constant_convolution, kernel=tensor.numpy())
     return lambda x: tf.nn.conv2d(x, tensor, 1, "SAME")
 
 
-def _by_constant(x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
-    """The gradient by x is a convolution with the kernel turned by 180°: it too gets a kernel that is a constant."""
+def _constant_convolution(x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+    """The gradient is a convolution with the kernel rotated by 180°, which is a constant of the graph, too."""
 
     @tf.custom_gradient
     def convolved(x: tf.Tensor) -> Any:
-        def gradient(by_y: tf.Tensor) -> tf.Tensor:
-            turned = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
-            return tf.nn.conv2d(by_y, tf.constant(turned), 1, "SAME")
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            rotated = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
+            return tf.nn.conv2d(dy, tf.constant(rotated), 1, "SAME")
 
         return tf.nn.conv2d(x, tf.constant(kernel), 1, "SAME"), gradient
 
@@ -51,9 +51,9 @@ def max_pool(x: tf.Tensor) -> tf.Tensor:
 def average_pool(x: tf.Tensor) -> Any:
     """(B, H, W, C) -> (B, H/2, W/2, C); H and W are even.  TensorFlow's own gradient takes twice as long on a CPU."""
 
-    def gradient(by_y: tf.Tensor) -> tf.Tensor:
-        batch, height, width, channels = by_y.shape[0], *tf.unstack(tf.shape(by_y)[1:3]), by_y.shape[-1]
-        quarters = tf.reshape(by_y / 4, (batch, height, 1, width, 1, channels))
+    def gradient(dy: tf.Tensor) -> tf.Tensor:
+        batch, height, width, channels = dy.shape[0], *tf.unstack(tf.shape(dy)[1:3]), dy.shape[-1]
+        quarters = tf.reshape(dy / 4, (batch, height, 1, width, 1, channels))
         return tf.reshape(tf.tile(quarters, (1, 1, 2, 1, 2, 1)), (batch, 2 * height, 2 * width, channels))
 
     return tf.nn.avg_pool2d(x, ksize=2, strides=2, padding="VALID"), gradient

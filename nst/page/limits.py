@@ -39,7 +39,7 @@ def here() -> Limits:
     room = round(memory.SHARE * free) - (0 if gpus else BASE_MEMORY)
     square = limit.size, limit.size
     try:
-        settings, _ = memory.fitted(network, square, [square], Settings(size=limit.size), room)
-    except MemoryError:  # reported when a visitor paints; the doctor gives advice
+        settings, _ = memory.fit_size(network, square, [square], Settings(size=limit.size), room)
+    except MemoryError:  # told when a visitor paints; the doctor says what to do
         return replace(limit, size=memory.SMALLEST)
     return replace(limit, size=settings.size)

@@ -26,7 +26,7 @@ def test_the_margin_is_the_mirror_image_in_whole_windows(side, margin, widest, w
 
 
 @pytest.mark.parametrize(
-    ("side", "spoiled", "more", "expected"),
+    ("side", "outer", "more", "expected"),
     [
         (8, 2, 0, [3, 2, 2, 3, 4, 5, 5, 4]),
         (6, 2, 0, [3, 2, 2, 3, 3, 2]),
@@ -36,24 +36,24 @@ def test_the_margin_is_the_mirror_image_in_whole_windows(side, margin, widest, w
         (3, 0, 1, [0, 0, 1, 2, 2]),
     ],
 )
-def test_what_zeros_have_reached_is_mirrored_away(side, spoiled, more, expected):
+def test_what_zeros_have_reached_is_mirrored_away(side, outer, more, expected):
     line = tf.range(side, dtype=tf.float32)
-    down = borders.reflect_pad(tf.tile(line[tf.newaxis, :, tf.newaxis, tf.newaxis], (1, 1, side, 1)), spoiled, more)
+    down = borders.reflect_pad(tf.tile(line[tf.newaxis, :, tf.newaxis, tf.newaxis], (1, 1, side, 1)), outer, more)
     assert down[0, :, 0, 0].numpy().tolist() == down[0, :, -1, 0].numpy().tolist() == expected
-    across = borders.reflect_pad(tf.tile(line[tf.newaxis, tf.newaxis, :, tf.newaxis], (1, side, 1, 1)), spoiled, more)
+    across = borders.reflect_pad(tf.tile(line[tf.newaxis, tf.newaxis, :, tf.newaxis], (1, side, 1, 1)), outer, more)
     assert across[0, 0, :, 0].numpy().tolist() == across[0, -1, :, 0].numpy().tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_gradients_of_our_own_are_those_of_tensorflow(dtype):
-    def mirrored(x, spoiled, more=0):
-        side, within = (spoiled + more, spoiled + more), slice(spoiled, -spoiled)
+    def padded(x, outer, more=0):
+        side, within = (outer + more, outer + more), slice(outer, -outer)
         return tf.pad(x[:, within, within], ((0, 0), side, side, (0, 0)), "SYMMETRIC")
 
     pairs = [
         (average_pool, lambda x: tf.nn.avg_pool2d(x, 2, 2, "VALID")),
-        (lambda x: borders.reflect_pad(x, 2), lambda x: mirrored(x, 2)),
-        (lambda x: borders.reflect_pad(x, 1, 2), lambda x: mirrored(x, 1, 2)),
+        (lambda x: borders.reflect_pad(x, 2), lambda x: padded(x, 2)),
+        (lambda x: borders.reflect_pad(x, 1, 2), lambda x: padded(x, 1, 2)),
     ]
     random = np.random.default_rng(0)
     x = tf.constant(random.integers(-4, 5, (2, 8, 6, 3)), dtype)

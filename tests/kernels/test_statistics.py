@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nst import machine
-from nst.kernels.statistics import mapped, mean, mean_product, shifted
+from nst.kernels.statistics import add_offset, affine, mean, mean_product
 
 RANDOM = np.random.default_rng(0)
 
@@ -22,9 +22,9 @@ def test_means_of_products(size, dtype, tolerance):
     np.testing.assert_allclose(mean(features), exact.mean(axis=1), atol=tolerance)
 
 
-def test_mapped_and_shifted():
+def test_affine_and_add_offset():
     features, matrix, offset = RANDOM.random((2, 3, 4, 5)), RANDOM.random((2, 5, 6)), RANDOM.random((2, 6))
     single = [tf.constant(array, tf.float32) for array in (features, matrix, offset)]
     expected = np.einsum("bhwc,bcd->bhwd", features, matrix) + offset[:, None, None]
-    np.testing.assert_allclose(mapped(*single), expected, rtol=1e-5)
-    np.testing.assert_allclose(shifted(single[0], single[2][:, :5]), features + offset[:, None, None, :5], rtol=1e-6)
+    np.testing.assert_allclose(affine(*single), expected, rtol=1e-5)
+    np.testing.assert_allclose(add_offset(single[0], single[2][:, :5]), features + offset[:, None, None, :5], rtol=1e-6)

@@ -10,14 +10,14 @@ from nst import machine
 from nst.bench.contenders import random_weights
 from nst.features import Network
 from nst.kernels import winograd
-from nst.kernels.winograd import POINTS, TURNED, Convolution, transforms
+from nst.kernels.winograd import POINTS, ROTATED, Convolution, transforms
 from nst.weights import compact
 from tests import toy
 
 RANDOM = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("points", [POINTS, TURNED, (0, 1, -1, math.inf), (3, math.inf, 0.5)])
+@pytest.mark.parametrize("points", [POINTS, ROTATED, (0, 1, -1, math.inf), (3, math.inf, 0.5)])
 def test_a_row_of_products_is_a_correlation(points):
     inputs, filters, outputs = transforms(points)
     row, kernel = RANDOM.normal(size=len(points)), RANDOM.normal(size=3)
@@ -94,7 +94,7 @@ def test_vgg19_sees_the_same_by_it(monkeypatch):
     layers = {"block2_conv2", "block4_conv2", "block5_conv1"}
     monkeypatch.setattr(machine, "is_compute_bound", lambda _precision: True)
     ours = Network("vgg19", weights)(image, layers, margin=16)
-    monkeypatch.setattr(winograd, "WIDE", 1000)
+    monkeypatch.setattr(winograd, "MIN_CHANNELS", 1000)
     theirs = Network("vgg19", weights)(image, layers, margin=16)
     for layer in layers:
         np.testing.assert_allclose(

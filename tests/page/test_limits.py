@@ -50,6 +50,6 @@ def test_where_nobody_tells_how_much_memory_there_is(on):
 
 
 def test_looking_up_the_limits_is_no_run(on, monkeypatch):
-    monkeypatch.setattr(memory, "_most", 0)
+    monkeypatch.setattr(memory, "_largest_estimate", 0)
     on(15 * GB)
-    assert memory._most == 0
+    assert memory._largest_estimate == 0

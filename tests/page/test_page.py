@@ -109,8 +109,8 @@ def test_stop_enlarges_the_picture_so_far_and_continue_finishes_it(photo, painti
 
 
 def test_a_size_that_does_not_fit_is_lowered_and_said(photo, painting, monkeypatch):
-    lowered = memory.lowered(192, 128)
-    monkeypatch.setattr(memory, "fitted", lambda *parts: (replace(parts[-1], size=128), lowered))
+    lowered = memory.size_note(192, 128)
+    monkeypatch.setattr(memory, "fit_size", lambda *parts: (replace(parts[-1], size=128), lowered))
     *_, last = paint(Painter(steps=2).released(), photo, painting, size=192)
     assert last.sentence == f"Painted in 1 s: 128 × 85 pixels. {lowered}"
 

@@ -41,7 +41,7 @@ def pictures(tmp_path_factory):
 @pytest.fixture
 def paint(engine, monkeypatch):
     """paint(run, at_least) gives frames, one at every step."""
-    monkeypatch.setattr(Progress, "until_frame", 1)
+    monkeypatch.setattr(Progress, "steps_until_frame", 1)
     monkeypatch.setattr(Progress, "frame_is_due", True)
     monkeypatch.setattr(painting, "FOLLOWING_STEPS", FOLLOWING)
     return lambda run, at_least=0: run.frames(lambda _: engine, at_least)
@@ -196,7 +196,7 @@ def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(e
     run, straight = Run(*pictures, replace(SETTINGS, size=160)), Run(*pictures, SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         asked = []
-        patch.setattr(memory, "fitted", lambda *parts: asked.append(parts) or (replace(parts[-1], size=128), lowered))
+        patch.setattr(memory, "fit_size", lambda *parts: asked.append(parts) or (replace(parts[-1], size=128), lowered))
         frames = list(paint(run))
         assert asked == [(engine.network, (100, 160), [(160, 120)], replace(SETTINGS, size=160))]
         assert (run.note, run.shape, frames[-1].scale) == (lowered, (80, 128), 128)
@@ -208,7 +208,7 @@ def test_a_size_that_does_not_fit_is_lowered_and_the_recipe_tells_the_real_one(e
 
 
 def test_where_no_size_fits_nothing_is_painted(paint, pictures, monkeypatch):
-    for name in ("available", "_kept"):
+    for name in ("available", "_reusable"):
         monkeypatch.setattr(memory, name, lambda: 0)
     run = Run(*pictures, SETTINGS)
     with pytest.raises(MemoryError, match="too little memory"):
@@ -221,11 +221,11 @@ def test_memory_that_runs_out_leaves_the_scale_before_to_go_on_with(engine, pain
     frames = paint(run)
     up_to(frames, 10)
 
-    def grown(*_):
+    def fail(*_):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Canvas, "grown", grown)
+        patch.setattr(Canvas, "upscaled", fail)
         (last,) = frames
     assert (last.step, last.steps, run.shape) == (10, 10, (80, 128))
     assert run.note == last.note == "256 pixels do not fit into this machine's memory: painted at 128."
@@ -246,7 +246,7 @@ def test_a_pull_takes_effect_at_the_next_frame(engine, paint, pictures, tmp_path
     assert run.steer(90)
     photo, painting = (images.load(path, longest_side=128) for path in pictures)
     expected = engine.stylize(
-        photo, [painting], replace(SETTINGS, strength=90), resume=before.checkpoint.forgetful(), more_steps=1
+        photo, [painting], replace(SETTINGS, strength=90), resume=before.checkpoint.without_moments(), more_steps=1
     )
     after = next(frames)
     np.testing.assert_array_equal(after.image, next(expected).image)
@@ -420,7 +420,7 @@ def test_its_own_compact_network_sketches_for_a_vgg(monkeypatch):
     settings = replace(toy.SETTINGS, network="vgg19", sketch="compact")
     finest = shared.engine(settings)
     compact = shared.engine(replace(settings, network="compact", precision="float32"))
-    assert finest.network.name == "vgg19" and finest._painter(32, settings) is compact
+    assert finest.network.name == "vgg19" and finest._engine_for(32, settings) is compact
 
 
 def test_it_is_ready_once_warming_has_come_to_its_end():
