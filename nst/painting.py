@@ -19,7 +19,6 @@ import numpy as np
 
 from nst import catalogue, images, memory, recipe
 from nst.settings import Settings
-from nst.timelapse import Film
 
 if TYPE_CHECKING:
     from nst.features import Network
@@ -40,20 +39,12 @@ class Painting:
         note: one sentence on why that is smaller than asked for, or "".
         frame: the latest frame, None before the first.
         network: what paints, None before the first frame.
-        film: collects the frames of a time-lapse, unless it is None.
         stop: when set, the run ends at the next frame.
     """
 
-    def __init__(
-        self,
-        content: Path,
-        styles: Sequence[Path],
-        settings: Settings,
-        film: Film | None = None,
-        resumable: bool = False,
-    ):
+    def __init__(self, content: Path, styles: Sequence[Path], settings: Settings, resumable: bool = False):
         """Files are not opened yet; `resumable` keeps a checkpoint of the latest frame, at 48 bytes a pixel."""
-        self.content, self.styles, self.settings, self.film = content, tuple(styles), settings, film
+        self.content, self.styles, self.settings = os.fspath(content), tuple(map(os.fspath, styles)), settings
         self.shape, self.note = (0, 0), ""
         self.frame: Frame | None = None
         self.network: Network | None = None
@@ -102,11 +93,13 @@ class Painting:
         if self.frame is None:
             shapes = photo.shape[1:3], [painting.shape[1:3] for painting in paintings]
             self.settings, self.note = memory.fit_size(engine.network, *shapes, self.settings)
-            self.check_time(engine.expected_seconds(*photo.shape[1:3], self.settings))
+            _, height, width, _ = photo.shape
+            self.check_time(engine.expected_seconds(height, width, self.settings))
             if self.note:
                 self._size = self.settings.size
                 photo, *paintings = self._read()
-        self.shape = images.fit(*photo.shape[1:3], self.settings.size)
+        _, height, width, _ = photo.shape
+        self.shape = images.fit(height, width, self.settings.size)
         self._used = [_ingredient(*pair) for pair in zip((self.content, *self.styles), (photo, *paintings))]
         while True:
             resumed = self._resume(replace(self.settings, strength=self._strength), at_least)
@@ -139,8 +132,6 @@ class Painting:
         if frame.note:
             self.note, self.shape = frame.note, frame.image.shape[:2]
             self.settings = replace(self.settings, size=frame.scale)
-        if self.film is not None:
-            self.film.append(frame.image)
 
     def _read(self) -> list[np.ndarray]:
         """The photo and the paintings, no larger than needed: float32 (1, H, W, 3)."""

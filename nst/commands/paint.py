@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from nst.timelapse import Film
 
     film = Film() if options.timelapse else None
-    painting = Painting(content[0], [path for path, _ in styles], settings, film)
+    painting = Painting(content[0], [path for path, _ in styles], settings)
     code, trouble = 0, ""
     try:
         with _reporter(options, painting) as report:
@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
                 report(frame)
                 if _interrupted.is_set():
                     raise Stop
+                if film:
+                    film.append(frame.image)
     except Stop:
         code = STOPPED
     except (FloatingPointError, MemoryError) as error:

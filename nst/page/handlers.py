@@ -111,7 +111,7 @@ class Handlers:
         run.save(path)
         sentence = " ".join(filter(None, (display.ending(run.frame, run.shape), run.note)))
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
-        view = show(path, (kept(path), str(run.content), run.style), run.shape)
+        view = show(path, (kept(path), run.content, run.style), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
 
     def film(self, request: gr.Request) -> tuple[Any, Any]:

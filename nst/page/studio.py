@@ -44,12 +44,9 @@ class Run(Painting):
     """One visitor's painting, within the limits of the page."""
 
     def __init__(self, content: str | None, style: str | None, settings: Settings):
-        super().__init__(content or "", [style or ""], settings, Film(frames=120), resumable=True)
-        self.history = History()
-
-    @property
-    def style(self) -> str:
-        return str(self.styles[0])
+        super().__init__(content or "", [style or ""], settings, resumable=True)
+        self.style = self.styles[0]
+        self.film, self.history = Film(frames=120), History()
 
     def check(self, settings: Settings) -> None:
         sharing.check(settings)
@@ -64,6 +61,7 @@ class Run(Painting):
 
     def _take(self, frame: "Frame") -> None:
         super()._take(frame)
+        self.film.append(frame.image)
         self.history.append(frame)
 
 
