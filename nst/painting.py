@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
 FOLLOWING_STEPS = 60  # steps left, at least, after the strength has changed
-Path = str | os.PathLike
+Path = str | os.PathLike[str]
 
 
 class Painting:
@@ -44,7 +44,11 @@ class Painting:
 
     def __init__(self, content: Path, styles: Sequence[Path], settings: Settings, resumable: bool = False):
         """Files are not opened yet; `resumable` keeps a checkpoint of the latest frame, at 48 bytes a pixel."""
-        self.content, self.styles, self.settings = os.fspath(content), tuple(map(os.fspath, styles)), settings
+        self.content, self.styles, self.settings = (
+            os.fspath(content),
+            tuple(os.fspath(style) for style in styles),
+            settings,
+        )
         self.shape, self.note = (0, 0), ""
         self.frame: Frame | None = None
         self.network: Network | None = None

@@ -12,8 +12,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings")
     for knob in fields(Settings):
         # Neither `type` nor `choices`: Settings validates the values, in its own words.
-        words = {"metavar": metavar(knob), "help": help_text(knob)}
-        group.add_argument(flag(knob), dest=knob.name, default=argparse.SUPPRESS, **words)
+        name, form, words = flag(knob), metavar(knob), help_text(knob)
+        group.add_argument(name, dest=knob.name, default=argparse.SUPPRESS, metavar=form, help=words)
 
 
 def flag(knob: Field) -> str:
