@@ -64,10 +64,10 @@ PLAIN: dict[str, Callable[[], Any]] = {  # what is put in the place of what
     "borders.crop": lambda: patch.object(features, "crop", plain_crop),
     "borders.subsample": lambda: patch.object(features, "subsample", plain_subsample),
     "borders.margins of two widths": lambda: patch.object(features, "margins", lambda margin: (margin, margin)),
-    "subsampled layers": lambda: patch.object(objective, "MANY", sys.maxsize),
+    "subsampled layers": lambda: patch.object(objective, "SUBSAMPLE_ABOVE", sys.maxsize),
     "convolution with constant kernels": lambda: patch.object(features, "SMALL", 0),
     "convolution.average_pool": lambda: patch.object(features, "average_pool", plain_average_pool),
-    "winograd": lambda: patch.object(winograd, "WIDE", sys.maxsize),
+    "winograd": lambda: patch.object(winograd, "MIN_CHANNELS", sys.maxsize),
     "statistics (chunks, gradient)": lambda: patch.object(losses, "covariance", plain_covariance),
 }
 

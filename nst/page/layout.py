@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import gradio as gr
 from nst import catalogue, images
 from nst.finishing import Finishing
 from nst.page import display, presets, sharing, text
-from nst.page.components import Download, LiveImage, Overlay, Upload, data_url
+from nst.page.components import Download, LiveImage, Overlay, Upload
 from nst.page.display import trouble
 from nst.page.handlers import Handlers
 from nst.page.inputs import DEFAULTS, Setup, choose_example, choose_painting, make_link, on_load, on_upload, values_of
@@ -268,8 +269,8 @@ def _touches() -> dict[str, Any]:
     }
 
 
-def pictures_css() -> str:
-    """CSS with the images and captions of cards, paintings and choosers."""
+def pictures_css(folder: Path) -> str:
+    """CSS with the thumbnails and captions of cards, paintings and choosers; the thumbnails are written to `folder`."""
     pairs, paintings = sharing.installed_pairs(), sharing.installed_paintings()
     paths = {f"#pair-{pair.name}::before": pair.thumbnail or catalogue.find(pair.style).path for pair in pairs}
     paths |= {f"#painting-{painting.name}": painting.path for painting in paintings}
@@ -279,8 +280,13 @@ def pictures_css() -> str:
             label = f"#{name.replace('_', '-')}-chooser label:nth-of-type({index})"
             paths[f"{label}::before"] = presets.thumbnail(word)
             texts[f"{label}::after"] = preset.description
-    jpegs = {selector: images.encode_jpeg(images.to_uint8(images.load(path, 280))) for selector, path in paths.items()}
+    gr.set_static_paths([folder])
+    urls = {}
+    for number, (selector, path) in enumerate(paths.items()):
+        file = folder / f"{number}.webp"
+        images.save(images.to_uint8(images.load(path, 280)), file, quality=80)
+        urls[selector] = f"gradio_api/file={file.as_posix()}"  # relative: the page may have a root path
     return "\n".join(
-        [f"{selector} {{ background-image: url({data_url(jpeg)}); }}" for selector, jpeg in jpegs.items()]
+        [f"{selector} {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items()]
         + [f"{selector} {{ content: {json.dumps(text, ensure_ascii=False)}; }}" for selector, text in texts.items()]
     )

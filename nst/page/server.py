@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
     folder = Path(__file__).parent
     page.queue(max_size=2 * QUEUE_SIZE).launch(
         theme=theme(),
-        css=pictures_css(),
+        css=pictures_css(Path(tempfile.mkdtemp(prefix="nst-"))),
         css_paths=folder / "page.css",
         head=f"<script>{(folder / 'page.js').read_text(encoding='utf-8')}</script>",
         max_file_size=images.MAX_BYTES,
