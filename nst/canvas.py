@@ -63,6 +63,8 @@ class Canvas(NamedTuple):
 def start(photo: np.ndarray, style: np.ndarray, settings: Settings) -> np.ndarray:
     """The start image, of the photo's size: float32 (1, H, W, 3) in [0, 1]."""
     noise = np.random.default_rng(settings.seed).random(photo.shape, np.float32)
+    if images.is_grey(photo) and images.is_grey(style):
+        noise[:] = noise[..., :1]
     ratio = np.float32(settings.noise_ratio)
     return {
         "content": lambda: photo,

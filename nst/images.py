@@ -107,6 +107,31 @@ def fit(height: int, width: int, size: int) -> tuple[int, int]:
     return max(1, round(height * size / longest)), max(1, round(width * size / longest))
 
 
+def is_grey(image: np.ndarray) -> bool:
+    """Whether an image, float (1, H, W, 3) in [0, 1], has no color: its channels differ by 2/255 at most."""
+    return float((image.max(axis=-1) - image.min(axis=-1)).max()) <= 2 / 255
+
+
+def check_array(image: Any, name: str) -> None:
+    """Raise a ValueError unless the array is an image as the engine takes it; one sentence with its name and shape."""
+    shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+    if shape is None or dtype is None:
+        found = f"a {type(image).__name__}"
+    elif len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or not shape[1] * shape[2]:
+        found = f"an array of shape {tuple(shape)}"
+    elif not np.issubdtype(dtype, np.floating):
+        found = f"an array of {dtype}"
+    elif not np.isfinite(image).all():
+        found = "an array with numbers that are not finite (NaN or infinity)"
+    elif image.min() < 0 or image.max() > 1:
+        found = f"an array of numbers from {image.min():g} to {image.max():g}"
+    else:
+        return
+    raise ValueError(
+        f"{name}: {found} should be float32 (1, H, W, 3) with RGB in the range [0, 1], as images.load gives"
+    )
+
+
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resample with an antialiased bicubic filter.
 

@@ -10,7 +10,11 @@ import tensorflow as tf
 from nst.kernels.statistics import add_offset, affine, mean, mean_product, position_count
 from nst.machine import has_fast_bfloat16
 
-EPSILON = 1e-6  # avoids division by zero for a constant target, and an infinite gradient of the square root
+EPSILON = 1e-6  # avoids division by zero, and an infinite gradient of the square root
+# Relative losses divide by how much their target varies, which is almost nothing for a sheet of one color.  So divisors
+# are at least these multiples of the squared mean.  50 photos and paintings, at 128 and 512 pixels, had more:
+MIN_COVARIANCE = 0.04  # ‖Σ‖ / ‖μ‖² was 0.04 to 1.6 in every layer
+MIN_ENERGY = 1.0  # mean ‖P − P̄‖² / ‖P̄‖² was 1.2 to 4.9
 
 Statistics = tuple[tf.Tensor, ...]  # statistics of a style layer: (Gram matrix,) or (covariance, mean)
 
@@ -96,11 +100,12 @@ def content_weights(target: tf.Tensor, normalization: str, focus: float) -> tf.T
     if normalization == "paper":
         return tf.ones((*target.shape[:1], *tf.unstack(tf.shape(target)[1:3]), 1))
     target = tf.cast(target, tf.float32)
-    deviation = target - tf.reduce_mean(target, axis=(1, 2), keepdims=True)
-    energy = tf.reduce_sum(tf.square(deviation), axis=-1, keepdims=True) + EPSILON
+    average = tf.reduce_mean(target, axis=(1, 2), keepdims=True)
+    energy = tf.reduce_sum(tf.square(target - average), axis=-1, keepdims=True) + EPSILON
     smoothed = tf.nn.avg_pool2d(energy, 3, 1, "SAME")
     weights = 1 - focus + focus * smoothed / tf.reduce_mean(smoothed, axis=(1, 2), keepdims=True)
-    return weights / (tf.reduce_sum(weights * energy) / 2)
+    least = MIN_ENERGY * tf.reduce_sum(tf.square(average), axis=-1, keepdims=True)
+    return 2 * weights / tf.maximum(tf.reduce_sum(weights * energy), tf.reduce_sum(weights * least))
 
 
 def style_loss(statistics: Statistics, target: Statistics, normalization: str) -> tf.Tensor:
@@ -110,6 +115,7 @@ def style_loss(statistics: Statistics, target: Statistics, normalization: str) -
         statistics, target: from `style_statistics`, of the same kind.
         normalization: "relative": √ Σ ‖A−Aₛ‖² / ‖Aₛ‖² over the statistics A, dimensionless.  Unlike the paper, we take
             the root: a squared error has almost no gradient once it is small, and its last tenth makes the strokes.
+            ‖Σₛ‖ counts as MIN_COVARIANCE ‖μₛ‖² at least.
             "paper": ‖G−Gₛ‖² / (4C²), Gatys et al. 2015, eq. 4, with G already divided by H·W.
 
     Returns:
@@ -118,8 +124,10 @@ def style_loss(statistics: Statistics, target: Statistics, normalization: str) -
     errors = [tf.reduce_sum(tf.square(ours - theirs)) for ours, theirs in zip(statistics, target, strict=True)]
     if normalization == "paper":
         return errors[0] / (4 * tf.cast(tf.shape(target[0])[-1], tf.float32) ** 2)
-    relative = [error / (tf.reduce_sum(tf.square(theirs)) + EPSILON) for error, theirs in zip(errors, target)]
-    return tf.sqrt(tf.add_n(relative) + EPSILON)
+    squares = [tf.reduce_sum(tf.square(theirs)) for theirs in target]
+    if len(squares) == 2:  # covariance and mean
+        squares[0] = tf.maximum(squares[0], tf.square(MIN_COVARIANCE * squares[1]))
+    return tf.sqrt(tf.add_n([error / (square + EPSILON) for error, square in zip(errors, squares)]) + EPSILON)
 
 
 def total_variation(image: tf.Tensor) -> tf.Tensor:

@@ -22,6 +22,7 @@ from nst.settings import Settings
 # On images of more than SUBSAMPLE_ABOVE pixels, each step of Adam uses a quarter of the positions of the SUBSAMPLED
 # layers, and the next step another quarter.  That saves time, most with a light network, but harms smaller images.
 SUBSAMPLED, SUBSAMPLE_ABOVE = frozenset({"block1_conv1", "block2_conv1"}), 100_000
+MIN_STYLE = 64  # pixels of a painting's longest side that fine strokes leave, where the image has as many
 
 
 class Objective(NamedTuple):
@@ -36,6 +37,7 @@ class Objective(NamedTuple):
     normalization: str  # "relative" or "paper"
     margin: int  # pixels of reflection padding around the image
     subsamples: bool  # whether a step uses a quarter of the SUBSAMPLED layers
+    grey: bool  # whether the gradient is the same for each color, so that an image of grey pictures stays grey
 
     @classmethod
     def of(cls, network: Network, photo: np.ndarray, styles: Sequence[np.ndarray], settings: Settings) -> "Objective":
@@ -66,6 +68,7 @@ class Objective(NamedTuple):
             normalization=settings.normalization,
             margin=settings.padding,
             subsamples=may_subsample and photo.shape[1] * photo.shape[2] > SUBSAMPLE_ABOVE,
+            grey=all(map(images.is_grey, (photo, *styles))) and settings.normalization != "paper",
         )
 
     def losses(self, network: Network, image: tf.Tensor, step: tf.Tensor | int = 0) -> Losses:
@@ -100,6 +103,8 @@ class Objective(NamedTuple):
             tape.watch(image)
             losses = self.losses(network, image, step)
         gradient: Any = tape.gradient(losses["total"], image)
+        if self.grey:
+            gradient = tf.broadcast_to(tf.reduce_mean(gradient, axis=-1, keepdims=True), tf.shape(gradient))
         return losses, gradient
 
 
@@ -109,7 +114,8 @@ def style_targets(
     """The paintings' statistics at one scale, blended by `settings.style_blend`.
 
     Args:
-        styles: float32 (1, H, W, 3) in [0, 1], of any size; downscaled to `side` times the style scale, never upscaled.
+        styles: float32 (1, H, W, 3) in [0, 1], of any size; downscaled to `side` times the style scale, but not below
+            MIN_STYLE; never upscaled.
         side: longest side of the image, in pixels.
 
     Raises:
@@ -122,7 +128,8 @@ def style_targets(
     collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
     for style in styles:
         _, height, width, _ = style.shape
-        longest = min(round(side * settings.style_scale), max(height, width))
+        # Below MIN_STYLE a painting has too few positions for its statistics, and the image becomes colored noise.
+        longest = min(max(round(side * settings.style_scale), min(side, MIN_STYLE)), max(height, width))
         reduced = images.resize(style, *images.fit(height, width, longest))
         for layer, features in network(tf.constant(reduced), set(collected), settings.padding).items():
             collected[layer].append(style_statistics(features, settings.style_statistics))

@@ -90,6 +90,11 @@ class StyleTransfer:
             MemoryError: the memory ran out within a scale, or before one with no earlier scale of at least 128 pixels;
                 the frames so far are good.
         """
+        images.check_array(content, "content")
+        if not styles:
+            raise ValueError("styles: at least one painting is needed")
+        for index, style in enumerate(styles):
+            images.check_array(style, f"styles[{index}]")
         self._check_layers(settings)
         scales = _scales(content, settings, resume, more_steps)
         progress = self._progress(scales, settings, resume)
