@@ -63,13 +63,13 @@ def test_statistics_do_not_depend_on_the_size_of_the_picture():
 
 
 def test_content_loss():
-    target = FEATURES + 1.0  # eight activations, each off by 1
-    assert float(content_loss(FEATURES, target)) == 4  # ½ · 8
+    target = FEATURES - (1.5, 0.5)  # four positions, each off by 1.5 and 0.5
+    assert float(content_loss(FEATURES, target)) == 4 * (2.25 + 0.25) / 2
     assert np.all(content_weights(target, "paper", 1.0) == np.ones((1, 2, 2, 1)))
-    # About its means (3, 2): first filter 4 · 1, second 4 · 1.
+    # About its means (0.5, 0.5): first filter 4 · 1, second 4 · 1.
     weights = content_weights(target, "relative", 0.0)
     np.testing.assert_allclose(weights, np.full((1, 2, 2, 1), 2 / 8), rtol=1e-5)
-    assert float(content_loss(FEATURES, target, weights)) == pytest.approx(8 / 8, rel=1e-5)
+    assert float(content_loss(FEATURES, target, weights)) == pytest.approx(10 / 8, rel=1e-5)
 
 
 def test_content_counts_where_the_photo_has_some():
@@ -107,10 +107,15 @@ def test_losses_are_zero_at_the_target():
     assert float(content_loss(FEATURES, FEATURES)) == 0
 
 
-def test_a_flat_target_is_no_division_by_zero():
-    flat = tf.ones((1, 2, 2, 2))
+def test_a_target_of_one_color_counts_by_its_mean():
+    flat = tf.ones((1, 2, 2, 2))  # ‖P̄‖² is 2, at four positions
+    weights = content_weights(flat, "relative", 1.0)
+    np.testing.assert_allclose(weights, np.full((1, 2, 2, 1), 2 / 8), rtol=1e-5)
+    # Σ is 0 and counts as 0.1 ‖μ‖² = 0.2: ‖I‖² / 0.2² + ((2 − 1)² + (1 − 1)²) / 2.
+    target = style_statistics(flat, "covariance")
+    loss = style_loss(style_statistics(FEATURES, "covariance"), target, "relative")
+    assert float(loss) == pytest.approx((2 / 0.04 + 1 / 2) ** 0.5, rel=1e-3)
     nothing = style_statistics(tf.zeros((1, 2, 2, 2)), "covariance")
-    assert np.isfinite(content_loss(FEATURES, flat, content_weights(flat, "relative", 1.0)))
     assert np.isfinite(style_loss(style_statistics(FEATURES, "covariance"), nothing, "relative"))
 
 
