@@ -91,7 +91,7 @@ def provenance(path: str | Path = COMPACT_FILE) -> dict[str, Any]:
 
 
 def find_vgg19() -> Path | None:
-    """Path of VGG-19's ImageNet weights on this machine, if they are here.
+    """Path of VGG-19's ImageNet weights on this machine; None if they are not here.
 
     NST_VGG19 names the file, or, as OWNER/NAME/FILE, one in the Hugging Face Hub's cache; default: Keras' download.
     """
