@@ -1,9 +1,9 @@
-"""Paints the small pictures that the page shows before anything is painted: one of each pair, and one of each look.
+"""Paints the page's preview pictures: one for each pair and one for each strength and brush size.
 
     python -m examples.previews [NAME ...]
 
-NAME is a pair's or a look's; without one all are painted, which takes some ten minutes on two cores.  Pairs whose
-painting is not in this folder are left out.
+NAME is a pair or a look.  Without one it paints all, which takes about ten minutes on two cores.  Skips pairs whose
+painting is not in this folder.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from nst.page import presets
 PAIR = Settings(size=512, network="compact")
 LOOK = Settings(size=384, network="compact")
 LOOK_PAIR = "lion", "starry-night"
-DETAIL = slice(30, 270), slice(66, 306)  # rows and columns of it: the lion's head
+DETAIL = slice(30, 270), slice(66, 306)  # rows and columns of the lion's head
 LIMITS = {"painted": (360, 35_000), "looks": (160, 12_000)}  # folder: longest side in pixels, bytes
 
 
 def preview(transfer: StyleTransfer, content: str, style: str, settings: Settings) -> np.ndarray:
-    """uint8 (H, W, 3): two examples' finished picture; of The Starry Night, our own version is taken."""
+    """Paint two examples, uint8 (H, W, 3); uses our own version of The Starry Night."""
     photo = images.load(catalogue.find(content).path, settings.size)
     painting = images.load(catalogue.find(style).path, round(settings.size * settings.style_scale))
     *_, frame = transfer.stylize(photo, [painting], settings)
@@ -32,7 +32,7 @@ def preview(transfer: StyleTransfer, content: str, style: str, settings: Setting
 
 
 def write(pixels: np.ndarray, path: Path) -> None:
-    """Reduce and save as the best JPEG within the folder's limits."""
+    """Shrink and save as the best JPEG within the folder's limits."""
     side, most = LIMITS[path.parent.name]
     height, width = pixels.shape[:2]
     small = images.rescale(pixels, *images.fit(height, width, side))
@@ -44,7 +44,7 @@ def write(pixels: np.ndarray, path: Path) -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    """Paint the previews of those names; of all if there are none."""
+    """Paint the previews with those names, or all if there are none."""
     transfer = StyleTransfer(load_network(PAIR))
     ours = {example.name for example in catalogue.examples() if example.path.parent == catalogue.FOLDER}
     for pair in catalogue.PAIRS:
