@@ -1,5 +1,5 @@
-# make run: the page.  make test: what most changes can break; make test-apart: training and the programs
-# behind our paintings, which nothing else uses.  All of them set up .venv first; nothing else is touched.
+# make run: serve the page.  make test: lint, type check and tests.  make test-apart: tests of training and of the
+# programs that painted our pictures, which nothing else uses.  All set up .venv first and change nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV = .venv/bin
 PARALLEL = --numprocesses=auto --dist=loadfile --no-loadscope-reorder

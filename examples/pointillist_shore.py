@@ -1,10 +1,10 @@
-"""Paints a bay in the evening sun in the manner of the pointillists of about 1890: a style picture of our own making.
+"""Paints a bay in the evening sun in the style of the pointillists of about 1890: one of our own style pictures.
 
     python -m examples.pointillist_shore OUT.jpg [--width 900]
 
-The motif, laid out softly in local colors (`Motif`), is never seen.  What is seen are round dabs of two dozen unmixed
-pigments on a warm ground.  Before every layer the painter steps back until the dabs blend in his eye, and then puts
-wherever he looks the pigment that pulls what he sees towards the motif, or now and then towards its complement.
+The picture is round dabs of two dozen unmixed pigments on a warm ground, which approximate a hidden motif in soft local
+colors (`Motif`).  Before each layer, the picture so far is blurred, as if seen from a distance, and compared with the
+motif.  Each dab gets the pigment that moves the blurred picture toward the motif, or sometimes toward its complement.
 
 All lengths are in units of the picture's width; outlines are in thousandths of it, "x,y x,y ...", y downward.
 """
@@ -54,7 +54,7 @@ BOATS = ("560,490,1000", "660,410,400", "270,395,350", "310,385,200", "600,390,2
 
 
 class Motif:
-    """What the painter looks at, on GRID cells across: local colors, and how the dabs lie there."""
+    """The hidden target, GRID cells across: local colors, and the angle, size and stretch of the dabs."""
 
     def __init__(self):
         self.random = np.random.default_rng(1890)
@@ -64,25 +64,25 @@ class Motif:
         self.stretch = np.full(X.shape, 1.2)
 
     def noise(self, down: float, across: float) -> np.ndarray:
-        """Clouds of about that size, of mean 0 and variance 1."""
+        """Smooth noise with features of about that size; mean 0, variance 1."""
         field = gaussian_filter(self.random.normal(size=X.shape), (down * GRID, across * GRID))
         return field / field.std()
 
     def tint(self, share: np.ndarray, code: str) -> None:
-        """Mixes in a color, its share 0..1 for each cell."""
+        """Mixes in a color by its share, 0..1, in each cell."""
         self.color += np.clip(share, 0, 1)[..., None] * (colors(code) - self.color)
 
     def area(
         self, outline, codes: str, angle: Any = 0.0, stretch=1.4, size=1.0, soft=0.001, rough=0.0, along=Y
     ) -> np.ndarray:
-        """Lays an area.
+        """Fills an area with a gradient of colors.
 
         Args:
             outline: "x,y x,y ..." of a smooth curve, or (N, 2) corners.
-            codes: its colors, evenly from its top to its foot, or from left to right where `along` is X.
-            angle: at which dabs lie there, in radians; `stretch` and `size` are theirs, too.
-            soft: width of its edge.
-            rough: by how much its edge is frayed.
+            codes: colors, evenly spaced from top to bottom, or from left to right if `along` is X.
+            angle, stretch, size: of the dabs there; the angle in radians.
+            soft: width of the edge.
+            rough: how much the edge is frayed.
 
         Returns:
             (H, W) share of each cell that is inside.
@@ -179,7 +179,7 @@ PASSAGES = (sky, sea, headland, beach, pine)  # from back to front
 
 
 def lay(canvas: Canvas, motif: Motif, size: float) -> None:
-    """Lays a layer of dabs, on average `size` wide, wherever and whatever the picture lacks most."""
+    """Lays a layer of dabs, on average `size` wide, in the pigments that the picture lacks most."""
     random, blur = canvas.random, 0.6 * DAB * GRID
     x, y = np.meshgrid(np.arange(0, 1, DAB), np.arange(0, HEIGHT, DAB))
     points = np.stack([x.ravel(), y.ravel()], axis=1)
@@ -216,7 +216,7 @@ def paint(width: int = 900, seed: int = 1890) -> Image.Image:
 
     Args:
         width: pixels across; the height follows from the painting's proportions.
-        seed: of the dabs' places and pigments; the motif stays.
+        seed: of the dabs' positions and pigments; the motif stays the same.
 
     Returns:
         RGB, `width` x 0.8 `width` pixels; the same pixels for the same arguments.

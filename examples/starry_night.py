@@ -1,12 +1,12 @@
-"""Paints Van Gogh's "The Starry Night" (1889) in 24,000 brush strokes: a style picture of our own making.
+"""Paints Van Gogh's "The Starry Night" (1889) in 24,000 brush strokes: one of our own style pictures.
 
     python examples/starry_night.py OUT.jpg [--width 1280]
 
-The composition is a set of hand-drawn guides: curves, each with a palette, that say which way the brush moves near
-them and what is on it.  Between guides both are blended by distance (`Flow`).  A passage of the painting (sky, hill,
-cypress, wall) is an outline filled with strokes that follow its flow (`fill`); a star is arcs around a heart (`halo`),
-a tree is commas over a dark ball (`tree`).  Every stroke ends in `Canvas.lay`, which draws it bristle by bristle, color
-and thickness of paint together, so that the finished canvas can be lit from the upper left like an impasto.
+The composition is a set of hand-drawn guides: curves, each with a palette, that give the brush's direction and color
+near them.  Between guides, both are blended by distance (`Flow`).  A part of the painting (sky, hill, cypress, wall) is
+an outline filled with strokes that follow its flow (`fill`).  A star is arcs around a center (`halo`); a tree is commas
+over a dark disk (`trees`).  `Canvas.lay` draws each stroke bristle by bristle, with the color and thickness of the
+paint, so that the finished canvas can be lit from the upper left like an impasto.
 
 All lengths are in units of the picture's width, so that every width gives the same composition; the drawing itself is
 written in thousandths of it, "x,y x,y ...", y downward.
@@ -267,7 +267,7 @@ def bristle_paths(paths: np.ndarray, widths: np.ndarray, random: np.random.Gener
 
 
 class Canvas:
-    """A picture being painted: its colors, with the thickness of the paint as a fourth channel.
+    """The picture being painted: its colors, with the thickness of the paint as a fourth channel.
 
     Args:
         width: pixels across.
@@ -304,7 +304,7 @@ class Canvas:
         self.strokes += count
 
     def block(self, outline: np.ndarray, palette: str) -> None:
-        """Blocks in an outline, (N, 2) corners, with the darkest color of a palette."""
+        """Fills an outline, (N, 2) corners, with the darkest color of a palette."""
         darkest = COLORS[palette][COLORS[palette].sum(axis=1).argmin()].astype(int).tolist()
         ImageDraw.Draw(self.image).polygon((outline * self.scale).ravel().tolist(), (*darkest, 60))
 
@@ -318,7 +318,7 @@ class Canvas:
 
 
 class Flow:
-    """Which way the brush moves, and from which palette, at every place: guides blended by their nearness.
+    """The brush's direction and palette at every position: guides blended by distance.
 
     Args:
         guides: (palette, (N, 2) points) pairs.
@@ -352,7 +352,7 @@ class Flow:
         return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
     def colors(self, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """(N, 3) colors for strokes at (N, 2) points: a guide is chosen by lot, a near one likely, then its paint."""
+        """(N, 3) colors for strokes at (N, 2) points, from the palette of a random guide, nearer ones more likely."""
         column, row = np.clip(np.rint(points * GRID), 0, np.array(self.axes.shape[1::-1]) - 1).astype(int).T
         shares = self.shares[row, column]
         chosen = (shares < random.random((len(points), 1)) * shares[:, -1:]).sum(axis=1)
@@ -426,7 +426,7 @@ def halo(canvas: Canvas, center, inner: float, outer: float, palettes: str, widt
 
 
 def star(canvas: Canvas, x: float, y: float, radius: float, heart: str, rings: str) -> None:
-    """Paints a star: a bright heart in rings of short strokes that thin out into the night."""
+    """Paints a star: a bright center in rings of short strokes that thin out into the night."""
     center = (x, y)
     halo(canvas, center, radius * 0.75, radius * 1.1, rings.split()[-1], 0.0052, 0.02, 0.8)
     halo(canvas, center, radius * 0.2, radius, f"{heart} {rings}", 0.0056, 0.02, 1.7)
@@ -556,7 +556,7 @@ def paint(width: int = 1280, seed: int = 1889) -> Image.Image:
 
     Args:
         width: pixels across; the height follows from the painting's proportions.
-        seed: of the strokes' places and colors; the composition stays.
+        seed: of the strokes' positions and colors; the composition stays the same.
 
     Returns:
         RGB, `width` x 0.8 `width` pixels; the same pixels for the same arguments.

@@ -1,10 +1,10 @@
-"""Prints a great wave in the manner of the Japanese woodblock prints of about 1830: a style picture of our own making.
+"""Prints a great wave in the style of the Japanese woodblock prints of about 1830: one of our own style pictures.
 
     python -m examples.woodcut_wave OUT.jpg [--width 960]
 
-First the design is drawn in flat areas, each for one block (`Design`): swells of bands and engraved lines, foam of
-curling claws, spray.  Then the blocks are printed one after the other on cream paper (`impression`), each a hair off
-its place, its ink uneven like the wood's grain and, where the printer wiped the block, fading (bokashi).
+First it draws the design in flat areas, each for one block (`Design`): swells of bands and engraved lines, foam of
+curling claws, spray.  Then it prints the blocks one after another on cream paper (`impression`).  Each is slightly out
+of register, its ink uneven like wood grain, and fading where the printer wiped the block (bokashi).
 
 All lengths are in units of the picture's width; curves are in thousandths of it, "x,y x,y ...", y downward.
 """
@@ -61,7 +61,7 @@ def resample(line: np.ndarray, count: int) -> np.ndarray:
 
 
 class Design:
-    """The drawing, SUPERSAMPLING times the size of the print: every pixel is the number of a block."""
+    """The drawing, SUPERSAMPLING times the size of the print; each pixel holds the number of its block."""
 
     def __init__(self, width: int, seed: int):
         self.random = np.random.default_rng(seed)
@@ -75,7 +75,7 @@ class Design:
         self.draw.polygon((outline * self.scale).ravel().tolist(), block)
 
     def line(self, path: np.ndarray, width: float, block: int = KEY, start: float = 0.0, end: float = 0.0) -> None:
-        """Cuts a line along (N, 2) points that tapers to a part, `start` and `end`, of its width."""
+        """Draws a line along (N, 2) points that tapers to the shares `start` and `end` of its width."""
         t = np.linspace(0, 3, len(path))
         swelling = np.minimum(1, np.minimum(start + t, end + 3 - t))
         x, y = np.gradient(path, axis=0).T
@@ -83,13 +83,13 @@ class Design:
         self.area(np.vstack([path + side, (path - side)[::-1]]), block)
 
     def balls(self, centers: np.ndarray, radii: np.ndarray, block: int) -> None:
-        """Fills balls."""
+        """Fills disks."""
         corners = np.hstack([centers - radii[:, None], centers + radii[:, None]]) * self.scale
         for corner in corners.tolist():
             self.draw.ellipse(corner, block)
 
     def foam(self, fingers: list[Finger], block: int = PAPER) -> None:
-        """Draws a row of foam, the union of its fingers: contour, shadow, light."""
+        """Draws foam as the union of its fingers: contour, shadow, light."""
         centers, radii = (np.concatenate(parts) for parts in zip(*fingers))
         self.balls(centers + (0.0004, 0.0008), radii + 0.0026, KEY)
         self.balls(centers, radii, PALE)
@@ -97,7 +97,7 @@ class Design:
             self.balls(centers - (0.06, 0.16) * radii[:, None], radii * 0.83, PAPER)
 
     def swell(self, first: str, last: str, count: int) -> Callable[[float], np.ndarray]:
-        """Draws a body of water, bands with engraved lines that turn from one curve into another.
+        """Draws a body of water: bands with engraved lines that blend from one curve into another.
 
         Returns:
             A function that gives the (POINTS, 2) curve at 0 (first) .. 1 (last).
@@ -136,7 +136,7 @@ def claw(
 def fringe(
     line: np.ndarray, spacing: float, size: float, lean: float, curl: float, random: np.random.Generator
 ) -> list[Finger]:
-    """Claws that grow from a line of (N, 2) points, leaning off its direction by `lean` radians."""
+    """Claws that grow from a line of (N, 2) points, turned from its direction by `lean` radians."""
     roots = resample(line, max(2, int(np.hypot(*np.diff(line, axis=0).T).sum() / spacing)))
     headings = np.arctan2(*np.gradient(roots, axis=0).T[::-1]) + lean + random.normal(0, 0.3, len(roots))
     roots = roots + random.normal(0, 0.25 * spacing, roots.shape)
@@ -145,7 +145,7 @@ def fringe(
 
 
 def great_wave(design: Design) -> None:
-    """Draws the wave that breaks: its hollow face, and the foam that it throws over."""
+    """Draws the breaking wave: its hollow face and its foam."""
     random, wave = design.random, design.swell(HOLLOW, BACK, 18)
     back, under = wave(1.0), wave(0.0)
 
@@ -175,7 +175,7 @@ def great_wave(design: Design) -> None:
 
 
 def near_wave(design: Design) -> None:
-    """Draws the smaller wave in front, and the sea along the foot of the picture."""
+    """Draws the smaller wave in front, and the sea along the bottom."""
     random, wave = design.random, design.swell(*NEAR, 13)
     design.foam(fringe(wave(0.14)[4:33], 0.03, 0.06, 1.2, 1.8, random), PALE)
     t = np.linspace(0, 1, 200)[:, None]
@@ -185,14 +185,14 @@ def near_wave(design: Design) -> None:
 
 
 def spray(design: Design) -> None:
-    """Draws the drops that fly."""
+    """Draws flying drops."""
     count = 700
     centers = design.random.normal((0.36, 0.36), (0.13, 0.13), (count, 2))
     design.balls(centers, design.random.exponential(0.0016, count).clip(0.0008, 0.006), PAPER)
 
 
 def grain(design: Design, *clouds: tuple[float, float, float]) -> np.ndarray:
-    """(H, W, 1) unevenness of mean 1, the sum of clouds (how much, size down, size across)."""
+    """(H, W, 1) smooth noise of mean 1, the sum of layers (amount, size down, size across)."""
     (width, height), field = design.size, np.ones((1, 1))
     for amount, *size in clouds:
         cloud = gaussian_filter(design.random.normal(size=(height, width)), np.multiply(size, width))
@@ -201,7 +201,7 @@ def grain(design: Design, *clouds: tuple[float, float, float]) -> np.ndarray:
 
 
 def impression(design: Design, block: int, wiping: str) -> np.ndarray:
-    """(H, W, 1) how much ink a block leaves on the paper; 1 is what it takes to get its color."""
+    """(H, W, 1) amount of ink that a block leaves on the paper; 1 gives its full color."""
     cut = (np.asarray(design.image) == block).astype(np.uint8) * 255
     if block != KEY:  # cut a little too large, lest paper shows between a color and its contour
         cut = maximum_filter(cut, 2 * round(design.scale / 1500) + 1)

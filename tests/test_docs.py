@@ -183,7 +183,7 @@ def test_the_other_commands(folder, command, monkeypatch):
         assert main(["paint", "photo.jpg", "painting.jpg", "-o", words[1], "--size=64", "--steps=1"]) == 0
     monkeypatch.setattr(run, "run", lambda options: 0)  # these are run by the tests of their own
     monkeypatch.setattr(doctor, "try_out", lambda studio: iter(()))
-    monkeypatch.setattr(space, "_do", lambda step: None)
+    monkeypatch.setattr(space, "_execute", lambda step: None)
     monkeypatch.setattr(space, "render", lambda: [])
     assert main(words) == (2 if "--fetch" in words else 0)  # nothing is fetched here
 

@@ -1,1 +1,1 @@
-"""Running the page in public: the Space on the Hugging Face Hub, and the doctor that examines a machine."""
+"""Running the page in public: deploy a Space to the Hugging Face Hub, and check what a machine can paint."""

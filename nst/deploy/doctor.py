@@ -1,4 +1,4 @@
-"""What this machine is for us: what paints on it, how large, how fast, and what to do about what is missing."""
+"""`python -m nst doctor`: what this machine can paint, how large and how fast, and how to fix what is missing."""
 
 import os
 import shutil
@@ -15,37 +15,37 @@ if TYPE_CHECKING:
     from nst.page.studio import Studio
 
 GB = 10**9
-ROOM = 2 * GB  # bytes of disk: VGG-19's weights take 80 MB, visitors' pictures of a day the rest
-SLOW = "Without fast bfloat16 (AMX, AVX512-BF16 or a GPU since Ampere) pictures take half as long again."
+MIN_DISK = 2 * GB  # bytes: 80 MB for VGG-19's weights, the rest for a day of visitors' pictures
+SLOW = "Without fast bfloat16 (AMX, AVX512-BF16, or an Ampere or newer GPU), a picture takes 1.5 times as long."
 PACKAGES = ("tensorflow", "keras", "gradio", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     fact: str
-    advice: str = ""  # what to do; empty where nothing is wrong
+    advice: str = ""  # what to do; empty if nothing is wrong
     fatal: bool = False  # nothing can be painted
 
 
 def look_around() -> Iterator[Finding]:
-    """What can be told at once."""
-    yield Finding("machine", machine.describe(PACKAGES), _on_cores(machine.cores() or 1))
+    """The checks that take no time."""
+    yield Finding("machine", machine.describe(PACKAGES), _cores_advice(machine.cores() or 1))
     yield _memory()
     yield from _folders()
     yield _examples()
     yield _vgg19()
     chosen = os.environ.get("NST_NETWORK", "auto")
     if chosen not in ("auto", "compact", "vgg19"):
-        yield Finding("NST_NETWORK", chosen, "It should be auto, compact or vgg19; it is taken for auto.")
+        yield Finding("NST_NETWORK", chosen, "It should be auto, compact or vgg19; auto is used instead.")
     most = limits.here()
     yield Finding("page", f"up to {most.size} pixels and {most.steps} steps for each visitor")
 
 
 def try_out(studio: "Studio") -> Iterator[Finding]:
-    """What takes seconds to find out: the studio's default network is loaded and paints a little."""
+    """The checks that take seconds: load the studio's default network and paint a few steps."""
     try:
         import tensorflow as tf
 
@@ -53,68 +53,70 @@ def try_out(studio: "Studio") -> Iterator[Finding]:
         engine = studio.engine(Settings())
         if studio.unready:
             raise RuntimeError(studio.unready)
-    except Exception as error:  # whatever is broken, a person is to be told in a sentence
+    except Exception as error:  # report whatever is broken in one sentence
         fact = " ".join(f"cannot paint: {type(error).__name__}: {error}".split())[:300]
-        yield Finding("network", fact, "Install anew: pip install -r requirements.txt", fatal=True)
+        yield Finding("network", fact, "Reinstall: pip install -r requirements.txt", fatal=True)
         return
     network, settings = engine.network, Settings()
     yield _gpu([device.name for device in tf.config.list_physical_devices("GPU")])
     yield Finding("arithmetic", network.precision, "" if network.precision == "bfloat16" else SLOW)
     yield Finding("network", f"{network.name}, {network.weights_hash}. {network.reason}")
     seconds = engine.expected_seconds(*_starry_night(), settings)
-    yield Finding("speed", f"the Starry Night pairing at {settings.size} pixels takes about {seconds:.0f} seconds")
+    yield Finding("speed", f"the Starry Night pair at {settings.size} pixels takes about {seconds:.0f} seconds")
 
 
 def _starry_night() -> tuple[int, int]:
-    """Height and width of the photo in the pairing that the page begins with."""
+    """Height and width of the photo in the first pair on the page."""
     pair = next(pair for pair in catalogue.PAIRS if pair.name == "starry-night")
     _, height, width, _ = images.load(catalogue.find(pair.content).path, longest_side=512).shape
     return height, width
 
 
-def _on_cores(cores: int) -> str:
-    return "With a second core the page would answer while it paints." if cores < 2 else ""
+def _cores_advice(cores: int) -> str:
+    return "A second core would keep the page responsive while it paints." if cores < 2 else ""
 
 
 def _memory() -> Finding:
     free = memory.available()
     if free is None:
-        return Finding("memory", "this system does not tell how much is free")
+        return Finding("memory", "this system does not report free memory")
     short = free < 3 * GB
-    advice = "Below 3 GB large pictures are lowered in size: give it more, or close other programs." if short else ""
+    advice = "Below 3 GB, large pictures are reduced in size. Add memory or close other programs." if short else ""
     return Finding("memory", f"{free / GB:.1f} GB are free", advice)
 
 
 def _folders() -> Iterator[Finding]:
-    """Where files are kept: weights and fetched paintings at home, visitors' pictures in the temporary folder."""
-    for name, folder, change in (
+    """Check the folders: downloads are kept in the home folder, visitors' pictures in the temporary folder."""
+    for name, folder, variable in (
         ("cache", os.path.expanduser("~"), "HOME"),
         ("pictures", os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir(), "GRADIO_TEMP_DIR"),
     ):
-        while not os.path.exists(folder):  # it will be made
+        while not os.path.exists(folder):  # it will be created
             folder = os.path.dirname(folder) or "."
         if not os.access(folder, os.W_OK):
-            yield Finding(name, f"{folder} cannot be written", f"Let {change} name a folder that can be.")
+            yield Finding(name, f"{folder} is not writable", f"Set {variable} to a writable folder.")
             continue
         free = shutil.disk_usage(folder).free
-        advice = f"Make room, or let {change} name a folder on a larger disk." if free < ROOM else ""
+        advice = f"Free some space, or set {variable} to a folder on a larger disk." if free < MIN_DISK else ""
         yield Finding(name, f"{folder}: {free / GB:.1f} GB are free", advice)
 
 
 def _examples() -> Finding:
     here, missing = len(catalogue.examples()), len(catalogue.missing())
     advice = f"{missing} more paintings: python -m nst examples --fetch" if missing else ""
-    return Finding("examples", f"{here} photos and paintings can be named", advice)
+    return Finding("examples", f"{here} photos and paintings are available by name", advice)
 
 
 def _vgg19() -> Finding:
     if path := weights.find_vgg19():
         return Finding("VGG-19", f"its weights are at {path}")
-    advice = "Keras downloads them when a picture asks for them: --network vgg19. The compact network needs none."
+    advice = "Keras downloads them on request: --network vgg19. The compact network does not need them."
     if "SPACE_ID" in os.environ:
-        advice = "With NST_NETWORK=vgg19 they are downloaded when the Space starts. The compact network needs none."
+        advice = (
+            "With NST_NETWORK=vgg19 they are downloaded when the Space starts. The compact network does not need them."
+        )
     if named := os.environ.get("NST_VGG19"):
-        advice = f"NST_VGG19 names {named}, which is not here."
+        advice = f"NST_VGG19 is {named}, which does not exist here."
     return Finding("VGG-19", "its weights are not on this machine", advice)
 
 

@@ -1,4 +1,4 @@
-"""The public Space on the Hugging Face Hub: checked and rendered from `Spacefile`, and made by one command."""
+"""The public Space on the Hugging Face Hub: check `Spacefile`, generate files from it, and deploy them."""
 
 import os
 import re
@@ -15,7 +15,7 @@ import yaml
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-ROOT = Path(__file__).parents[2]  # a checkout: an installed package has no Spacefile
+ROOT = Path(__file__).parents[2]  # of a checkout; an installed package has no Spacefile
 REQUIREMENTS = "space/requirements.txt"
 COLORS = ["red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"]
 FREE = "cpu-basic"
@@ -23,14 +23,14 @@ CPU, GPU = (FREE, "cpu-upgrade"), ("t4-", "l4x", "l40sx", "a10g-", "a100", "rtx-
 
 
 class SpaceError(ValueError):
-    """The Space cannot be described or made; one sentence for a person."""
+    """The Spacefile is wrong, or the Hub refused; the message is one sentence for a person."""
 
 
 class Rule(NamedTuple):
-    """What a value is to be."""
+    """A check of a value, with words for what it accepts."""
 
-    fits: Callable[[Any], object]
-    words: str
+    accepts: Callable[[Any], object]
+    description: str
 
 
 def _text(longest: int = 200) -> Rule:
@@ -43,98 +43,100 @@ def _one_of(*values: Any) -> Rule:
     return Rule(lambda value: value in values, "one of " + ", ".join(map(str, values)))
 
 
-def _like(pattern: str, words: str) -> Rule:
+def _regex(pattern: str, words: str) -> Rule:
     return Rule(lambda value: isinstance(value, str) and re.fullmatch(pattern, value), words)
 
 
 def _list_of(rule: Rule) -> Rule:
-    return Rule(lambda value: isinstance(value, list) and all(map(rule.fits, value)), f"a list, each {rule.words}")
+    return Rule(
+        lambda value: isinstance(value, list) and all(map(rule.accepts, value)), f"a list, each {rule.description}"
+    )
 
 
-HUB_NAME = _like(r"[\w.-]+/[\w.-]+", "OWNER/NAME")
-FRONT_MATTER = {  # what the Hub reads of a Gradio Space, https://huggingface.co/docs/hub/spaces-config-reference
+REPO_ID = _regex(r"[\w.-]+/[\w.-]+", "OWNER/NAME")
+FRONT_MATTER = {  # keys that the Hub reads for a Gradio Space, https://huggingface.co/docs/hub/spaces-config-reference
     "title": _text(),
-    "emoji": _like(r"[^\x00-\x7f]{1,8}", "one emoji"),
+    "emoji": _regex(r"[^\x00-\x7f]{1,8}", "one emoji"),
     "colorFrom": _one_of(*COLORS),
     "colorTo": _one_of(*COLORS),
     "short_description": _text(60),
     "sdk": _one_of("gradio"),
-    "sdk_version": _like(r"\d+\.\d+\.\d+", "a version such as 6.31.0"),
-    "python_version": _like(r"3\.\d+", 'text such as "3.11", in quotes'),
+    "sdk_version": _regex(r"\d+\.\d+\.\d+", "a version such as 6.31.0"),
+    "python_version": _regex(r"3\.\d+", 'text such as "3.11", in quotes'),
     "app_file": _text(),
     "license": _text(),
     "thumbnail": _text(),
     "tags": _list_of(_text()),
-    "models": _list_of(HUB_NAME),
-    "datasets": _list_of(HUB_NAME),
+    "models": _list_of(REPO_ID),
+    "datasets": _list_of(REPO_ID),
     "pinned": _one_of(True, False),
     "fullWidth": _one_of(True, False),
     "header": _one_of("mini", "default"),
     "disable_embedding": _one_of(True, False),
-    "startup_duration_timeout": _like(r"\d+(s|m|h)", "a duration such as 15m"),
-    "preload_from_hub": _list_of(_like(r"[\w.-]+/[\w.-]+( \S+)?( [0-9a-f]{40})?", "OWNER/NAME [FILE,FILE] [COMMIT]")),
+    "startup_duration_timeout": _regex(r"\d+(s|m|h)", "a duration such as 15m"),
+    "preload_from_hub": _list_of(_regex(r"[\w.-]+/[\w.-]+( \S+)?( [0-9a-f]{40})?", "OWNER/NAME [FILE,FILE] [COMMIT]")),
 }
-VARIABLE = _like(r"[A-Za-z_][A-Za-z0-9_]*", "a name")
-OURS = {  # what else the Spacefile says
+VARIABLE = _regex(r"[A-Za-z_][A-Za-z0-9_]*", "a name")
+OTHER_KEYS = {  # the Spacefile's other keys
     "hardware": Rule(
         lambda value: isinstance(value, str) and (value in CPU or value.startswith(GPU)),
         f"one of {', '.join(CPU)}, or a GPU such as t4-small",
     ),
     "sleep_time": Rule(lambda value: type(value) is int and value >= 300, "a number of seconds, at least 300"),
-    "variables": Rule(lambda value: isinstance(value, dict) and all(map(VARIABLE.fits, value)), "names with values"),
+    "variables": Rule(lambda value: isinstance(value, dict) and all(map(VARIABLE.accepts, value)), "names with values"),
     "secrets": _list_of(VARIABLE),
     "files": _list_of(_text()),
 }
-NEEDED = ("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file")
+REQUIRED = ("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file")
 
 
 @dataclass(frozen=True)
 class Space:
-    """What `Spacefile` says."""
+    """The contents of `Spacefile`."""
 
     card: dict[str, Any]  # the front matter of README.md
     hardware: str
     sleep_time: int | None  # seconds without a visitor
     variables: dict[str, str]
     secrets: list[str]  # names
-    files: list[str]  # patterns of what is uploaded
+    files: list[str]  # glob patterns of the files to upload
 
 
 def read(root: Path = ROOT, hardware: str | None = None) -> Space:
-    """What the Spacefile says, checked.
+    """Read and check the Spacefile.
 
     Args:
-        hardware: instead of the Spacefile's.
+        hardware: replaces the Spacefile's.
 
     Raises:
-        SpaceError: a key or a value that the Hub would not take, or no Spacefile.
+        SpaceError: there is no Spacefile, or the Hub would not accept a key or a value.
     """
     try:
-        told = yaml.safe_load((root / "Spacefile").read_text(encoding="utf-8"))
+        config = yaml.safe_load((root / "Spacefile").read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpaceError("There is no Spacefile here; a Space is made from a checkout of the project.") from error
+        raise SpaceError("There is no Spacefile here; deploy a Space from a checkout of the project.") from error
     except yaml.YAMLError as error:
-        raise SpaceError(f"Spacefile is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(told, dict):
-        raise SpaceError("Spacefile should be keys with values.")
+        raise SpaceError(f"Spacefile is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise SpaceError("Spacefile should contain keys with values.")
     if hardware:
-        told["hardware"] = hardware
-    for key, value in told.items():
-        rule = (FRONT_MATTER | OURS).get(key)
+        config["hardware"] = hardware
+    for key, value in config.items():
+        rule = (FRONT_MATTER | OTHER_KEYS).get(key)
         if rule is None:
-            raise SpaceError(f"Spacefile: {key} is no key of a Space; there are {', '.join(FRONT_MATTER | OURS)}.")
-        if not rule.fits(value):
-            raise SpaceError(f"Spacefile: {key} is {value!r}; it should be {rule.words}.")
-    for key in (*NEEDED, "hardware", "files"):
-        if key not in told:
+            raise SpaceError(f"Spacefile: there is no key {key}; the keys are {', '.join(FRONT_MATTER | OTHER_KEYS)}.")
+        if not rule.accepts(value):
+            raise SpaceError(f"Spacefile: {key} is {value!r}; it should be {rule.description}.")
+    for key in (*REQUIRED, "hardware", "files"):
+        if key not in config:
             raise SpaceError(f"Spacefile: {key} is missing.")
     return Space(
-        card={key: told[key] for key in told if key in FRONT_MATTER and told[key] != []},
-        hardware=told["hardware"],
-        sleep_time=told.get("sleep_time"),
-        variables={name: str(value) for name, value in told.get("variables", {}).items()},
-        secrets=told.get("secrets", []),
-        files=told["files"],
+        card={key: config[key] for key in config if key in FRONT_MATTER and config[key] != []},
+        hardware=config["hardware"],
+        sleep_time=config.get("sleep_time"),
+        variables={name: str(value) for name, value in config.get("variables", {}).items()},
+        secrets=config.get("secrets", []),
+        files=config["files"],
     )
 
 
@@ -142,7 +144,7 @@ def read(root: Path = ROOT, hardware: str | None = None) -> Space:
 
 
 def front_matter(space: Space, repo: str = "") -> str:
-    """The head of README.md; the thumbnail, which the Hub wants as an address, only where that is known."""
+    """The front matter of README.md; includes the thumbnail, which the Hub wants as a URL, only if `repo` is given."""
     card = dict(space.card)
     if thumbnail := card.pop("thumbnail", None):
         card |= {"thumbnail": f"https://huggingface.co/spaces/{repo}/resolve/main/{thumbnail}"} if repo else {}
@@ -150,25 +152,25 @@ def front_matter(space: Space, repo: str = "") -> str:
 
 
 def readme(text: str, head: str) -> str:
-    """README.md with that front matter, instead of the one it has."""
+    """README.md with its front matter replaced by `head`."""
     return head + "\n" + re.sub(r"\A---\n.*?\n---\n\s*", "", text, flags=re.DOTALL)
 
 
 def requirements(space: Space, text: str) -> str:
-    """The Space's requirements.txt, made of the project's: the SDK brings Gradio, a GPU wants TensorFlow with CUDA."""
+    """The Space's requirements.txt: the project's without Gradio, which the SDK brings, and with CUDA on a GPU."""
     tensorflow = "tensorflow" if space.hardware in CPU else "tensorflow[and-cuda]"
     lines = [line for line in text.splitlines() if not re.match(r"gradio\b", line)]
     return "\n".join(re.sub(r"^tensorflow\b", tensorflow, line) for line in lines) + "\n"
 
 
 def rendered(space: Space, root: Path, repo: str = "") -> tuple[str, str]:
-    """The Space's README.md and requirements.txt, made of the checkout's."""
-    told, wanted = ((root / name).read_text(encoding="utf-8") for name in ("README.md", "requirements.txt"))
-    return readme(told, front_matter(space, repo)), requirements(space, wanted)
+    """The Space's README.md and requirements.txt, generated from the checkout's."""
+    ours, packages = ((root / name).read_text(encoding="utf-8") for name in ("README.md", "requirements.txt"))
+    return readme(ours, front_matter(space, repo)), requirements(space, packages)
 
 
 def render(root: Path = ROOT) -> list[str]:
-    """Write what follows from the Spacefile; gives the names of the files that changed.
+    """Write the files generated from the Spacefile; returns the names of those that changed.
 
     Raises:
         SpaceError: as `read`.
@@ -187,7 +189,7 @@ def render(root: Path = ROOT) -> list[str]:
 
 
 class Step(NamedTuple):
-    """One thing that is done to the Hub."""
+    """One call to the Hub."""
 
     sentence: str
     do: "Callable[[HfApi], object]"
@@ -195,16 +197,16 @@ class Step(NamedTuple):
 
 @contextmanager
 def staged(space: Space, repo: str, root: Path = ROOT) -> Iterator[Path]:
-    """A folder with exactly what is uploaded.
+    """A temporary folder with exactly the files to upload.
 
     Raises:
-        SpaceError: a pattern of the Spacefile's `files` fits none.
+        SpaceError: a pattern of the Spacefile's `files` matches nothing.
     """
     with tempfile.TemporaryDirectory() as folder:
         for pattern in space.files:
             found = [path for path in root.glob(pattern) if path.is_file()]
             if not found:
-                raise SpaceError(f"Spacefile: files has {pattern}, and there is none.")
+                raise SpaceError(f"Spacefile: no file matches {pattern}, which is listed in files.")
             for path in found:
                 target = Path(folder) / path.relative_to(root)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -215,34 +217,34 @@ def staged(space: Space, repo: str, root: Path = ROOT) -> Iterator[Path]:
 
 
 def steps(space: Space, repo: str, folder: Path) -> list[Step]:
-    """What `deploy` does, in this order: the build that the upload starts finds everything else in place.
+    """The steps of `deploy`.  The upload comes last, since it starts the build, which needs everything else in place.
 
     Raises:
-        SpaceError: `repo` is no OWNER/NAME, or a secret has no value in the environment.
+        SpaceError: `repo` is not OWNER/NAME, or a secret has no value in the environment.
     """
-    if not HUB_NAME.fits(repo):
+    if not REPO_ID.accepts(repo):
         raise SpaceError(f"{repo!r} should be OWNER/NAME.")
     if missing := [name for name in space.secrets if not os.environ.get(name)]:
         raise SpaceError(f"The secret {missing[0]} needs a value in the environment.")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     size = sum(path.stat().st_size for path in files)
     names = "".join(f"\n    {path.relative_to(folder).as_posix()}  {path.stat().st_size:,} bytes" for path in files)
-    sleeps = space.sleep_time if space.hardware != FREE else None
+    sleep_time = space.sleep_time if space.hardware != FREE else None
 
     def create(api: "HfApi") -> None:
         api.create_repo(repo, repo_type="space", space_sdk=space.card["sdk"], exist_ok=True)
 
-    def ask_for_hardware(api: "HfApi") -> None:
+    def request_hardware(api: "HfApi") -> None:
         now = api.get_space_runtime(repo)
         if space.hardware != (now.requested_hardware or now.hardware):
-            api.request_space_hardware(repo, space.hardware, sleep_time=sleeps)  # type: ignore[arg-type]
-        elif sleeps and now.sleep_time != sleeps:
-            api.set_space_sleep_time(repo, sleeps)
+            api.request_space_hardware(repo, space.hardware, sleep_time=sleep_time)  # type: ignore[arg-type]
+        elif sleep_time and now.sleep_time != sleep_time:
+            api.set_space_sleep_time(repo, sleep_time)
 
     def upload(api: "HfApi") -> None:
-        words = f"Version {space.card['sdk_version']} of Gradio, {len(files)} files"
+        message = f"Version {space.card['sdk_version']} of Gradio, {len(files)} files"
         api.upload_folder(
-            repo_id=repo, folder_path=folder, repo_type="space", delete_patterns="*", commit_message=words
+            repo_id=repo, folder_path=folder, repo_type="space", delete_patterns="*", commit_message=message
         )
 
     def variable(name: str) -> Step:
@@ -251,26 +253,26 @@ def steps(space: Space, repo: str, folder: Path) -> list[Step]:
 
     def secret(name: str) -> Step:
         value = os.environ[name]
-        return Step(f"set the secret {name}, from here", lambda api: api.add_space_secret(repo, name, value))
+        return Step(f"set the secret {name} from the environment", lambda api: api.add_space_secret(repo, name, value))
 
-    sleeping = f", asleep after {sleeps} seconds without a visitor" if sleeps else ""
+    sleeping = f", asleep after {sleep_time} seconds without a visitor" if sleep_time else ""
     return [
         Step(f"create the Space {repo}, if there is none", create),
         *map(variable, space.variables),
         *map(secret, space.secrets),
-        Step(f"run it on {space.hardware}{sleeping}", ask_for_hardware),
-        Step(f"upload {len(files)} files of {size:,} bytes, and delete what else is there:{names}", upload),
+        Step(f"run it on {space.hardware}{sleeping}", request_hardware),
+        Step(f"upload {len(files)} files of {size:,} bytes, and delete all other files there:{names}", upload),
     ]
 
 
 def deploy(repo: str, *, hardware: str | None = None, dry_run: bool = False, root: Path = ROOT) -> Iterator[str]:
-    """Create or update the Space `repo`, OWNER/NAME; gives a sentence before each step.
+    """Create or update the Space `repo`, OWNER/NAME; yields a sentence before each step.
 
-    The token is huggingface_hub's: HF_TOKEN, or what `hf auth login` left.  HF_ENDPOINT names another Hub.
+    huggingface_hub finds the token: HF_TOKEN, or the one saved by `hf auth login`.  HF_ENDPOINT selects another Hub.
 
     Args:
-        hardware: instead of the Spacefile's.
-        dry_run: only the sentences.
+        hardware: replaces the Spacefile's.
+        dry_run: only yield the sentences.
 
     Raises:
         SpaceError: as `read` and `steps`, or the Hub refuses.
@@ -280,11 +282,11 @@ def deploy(repo: str, *, hardware: str | None = None, dry_run: bool = False, roo
         for step in steps(space, repo, folder):
             yield step.sentence
             if not dry_run:
-                _do(step)
+                _execute(step)
 
 
-def _do(step: Step) -> None:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
+def _execute(step: Step) -> None:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # huggingface_hub reads it when imported
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
@@ -295,9 +297,9 @@ def _do(step: Step) -> None:
         raise SpaceError("There is no token: log in with `hf auth login`, or set HF_TOKEN.") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        right = " A token that may write is needed: `hf auth login`, or HF_TOKEN." if status in (401, 403) else ""
-        told = " ".join(str(error.server_message or error.response.reason_phrase).split())
-        raise SpaceError(f"The Hub refused to {what}: {told} ({status}).{right}") from error
-    except Exception as error:  # of whichever HTTP library this huggingface_hub has
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise SpaceError(f"It was not possible to {what}: {told}.") from error
+        hint = " You need a token with write access: `hf auth login`, or HF_TOKEN." if status in (401, 403) else ""
+        reason = " ".join(str(error.server_message or error.response.reason_phrase).split())
+        raise SpaceError(f"The Hub refused to {what}: {reason} ({status}).{hint}") from error
+    except Exception as error:  # the type depends on huggingface_hub's HTTP library
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SpaceError(f"Could not {what}: {reason}.") from error

@@ -1,4 +1,4 @@
-"""nst.deploy.doctor: what it says of machines good and bad, and that what it says of this one is so."""
+"""nst.deploy.doctor: its findings on good and bad machines, and on this one."""
 
 import json
 import re
@@ -18,13 +18,13 @@ from tests import toy
 GB = 10**9
 
 
-def told(findings) -> dict[str, doctor.Finding]:
+def by_name(findings) -> dict[str, doctor.Finding]:
     return {finding.name: finding for finding in findings}
 
 
 @pytest.fixture
 def good(monkeypatch, tmp_path):
-    """A machine with nothing to complain of."""
+    """A machine without problems."""
     file = tmp_path / "vgg19.h5"
     file.touch()
     monkeypatch.setenv("NST_VGG19", str(file))
@@ -39,7 +39,7 @@ def good(monkeypatch, tmp_path):
 
 
 def test_a_good_machine_needs_no_advice(good):
-    findings = told(doctor.look_around())
+    findings = by_name(doctor.look_around())
     assert [name for name, finding in findings.items() if finding.advice] == []
     assert findings["memory"].fact == "15.0 GB are free"
     assert findings["page"].fact == "up to 1024 pixels and 2000 steps for each visitor"
@@ -52,46 +52,46 @@ def test_a_good_machine_needs_no_advice(good):
     [
         (lambda patch: patch.setattr(machine, "cores", lambda: 1), "machine", "second core"),
         (lambda patch: patch.setattr(memory, "available", lambda: 2 * GB), "memory", "Below 3 GB"),
-        (lambda patch: patch.setattr("os.access", lambda *_: False), "cache", "HOME name a folder"),
-        (lambda patch: patch.setattr("os.access", lambda *_: False), "pictures", "GRADIO_TEMP_DIR name a folder"),
-        (lambda patch: patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GB)), "cache", "Make room"),
+        (lambda patch: patch.setattr("os.access", lambda *_: False), "cache", "Set HOME to"),
+        (lambda patch: patch.setattr("os.access", lambda *_: False), "pictures", "Set GRADIO_TEMP_DIR to"),
+        (lambda patch: patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GB)), "cache", "Free some"),
         (lambda patch: patch.setattr("nst.catalogue.missing", lambda: ("wave",)), "examples", "examples --fetch"),
-        (lambda patch: patch.setenv("NST_VGG19", "gone.h5"), "VGG-19", "names gone.h5, which is not here"),
+        (lambda patch: patch.setenv("NST_VGG19", "gone.h5"), "VGG-19", "NST_VGG19 is gone.h5, which does not exist"),
         (lambda patch: patch.setenv("NST_NETWORK", "vgg16"), "NST_NETWORK", "auto, compact or vgg19"),
     ],
 )
 def test_each_problem_comes_with_what_to_do(good, monkeypatch, change, name, advice):
     change(monkeypatch)
-    assert advice in told(doctor.look_around())[name].advice
+    assert advice in by_name(doctor.look_around())[name].advice
 
 
 def test_without_weights_it_tells_how_to_get_them(good, monkeypatch):
     monkeypatch.delenv("NST_VGG19")
     monkeypatch.setattr(weights, "KERAS_CACHE", "nowhere/vgg19.h5")
-    assert "--network vgg19" in told(doctor.look_around())["VGG-19"].advice
+    assert "--network vgg19" in by_name(doctor.look_around())["VGG-19"].advice
     monkeypatch.setenv("SPACE_ID", "me/it")
-    assert "when the Space starts" in told(doctor.look_around())["VGG-19"].advice
+    assert "when the Space starts" in by_name(doctor.look_around())["VGG-19"].advice
 
 
 @pytest.fixture
 def toy_studio(monkeypatch):
-    """A studio with a toy network, whose layers all runs look at."""
+    """A studio with a toy network, whose layers all runs use."""
     for module in (doctor, studio):
         monkeypatch.setattr(module, "Settings", lambda **given: Settings(**{**toy.LAYERS, **given}))
     return Studio(lambda _: StyleTransfer(toy.network(reason="A toy.")))
 
 
 def test_what_paints_is_told_with_its_pace(good, toy_studio):
-    findings = told(doctor.try_out(toy_studio))
+    findings = by_name(doctor.try_out(toy_studio))
     assert findings["network"].fact.endswith(". A toy.") and findings["network"].fact.startswith("toy, ")
     assert (findings["GPU"].fact, findings["arithmetic"].fact) == ("none", "float32")
-    assert "half as long again" in findings["arithmetic"].advice
+    assert "1.5 times as long" in findings["arithmetic"].advice
     assert re.search(r"at 512 pixels takes about \d+ seconds", findings["speed"].fact)
 
 
 def test_a_gpu_that_tensorflow_does_not_use(good, toy_studio, monkeypatch):
     monkeypatch.setattr(machine, "gpus", lambda: [("A100", 80 * GB)])
-    finding = told(doctor.try_out(toy_studio))["GPU"]
+    finding = by_name(doctor.try_out(toy_studio))["GPU"]
     assert finding.fact == "A100, 80 GB: TensorFlow does not use it" and "and-cuda" in finding.advice
 
 

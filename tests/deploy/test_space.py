@@ -1,4 +1,4 @@
-"""nst.deploy.space: the Spacefile, what is rendered from it, and a Space made on a Hub of the test's own."""
+"""nst.deploy.space: the Spacefile, the files generated from it, and a deployment to a fake Hub."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ TOKEN = "hf_of_the_test"
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A small one, with the project's Spacefile but for what is uploaded."""
+    """A small checkout with the project's Spacefile, except for `files`."""
     (tmp_path / "README.md").write_text("# Title\n\nText with --- in it.\n---\n")
     (tmp_path / "requirements.txt").write_text("# Ours\ntensorflow>=2.18\nkeras>=3.6\ngradio>=6.31,<7\n")
     (tmp_path / "app.py").write_text("print('page')\n")
@@ -46,7 +46,7 @@ def change(checkout: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"colour": "red"}, "colour is no key of a Space; there are title, "),
+        ({"colour": "red"}, "there is no key colour; the keys are title, "),
         ({"colorFrom": "orange"}, "colorFrom is 'orange'; it should be one of red, yellow"),
         ({"emoji": "art"}, "emoji is 'art'; it should be one emoji"),
         ({"short_description": "long " * 20}, "it should be text of 1 to 60 characters"),
@@ -68,13 +68,15 @@ def test_what_the_hub_would_not_take_is_told_before(checkout, changes, sentence)
         space.read(checkout)
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("a: [", "is no YAML"), ("- a", "should be keys with values")])
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("a: [", "is not valid YAML"), ("- a", "should contain keys with values")]
+)
 def test_a_spacefile_that_cannot_be_read(checkout, text, sentence):
     (checkout / "Spacefile").write_text(text)
     with pytest.raises(SpaceError, match=sentence):
         space.read(checkout)
     (checkout / "Spacefile").unlink()
-    with pytest.raises(SpaceError, match="made from a checkout"):
+    with pytest.raises(SpaceError, match="from a checkout"):
         space.read(checkout)
 
 
@@ -153,7 +155,7 @@ def test_the_page_starts_from_what_is_uploaded(uploaded, tmp_path):
 def test_a_pattern_that_fits_nothing_is_told(checkout):
     change(checkout, files=["*.md", "lost/*"])
     with (
-        pytest.raises(SpaceError, match="files has lost/\\*, and there is none"),
+        pytest.raises(SpaceError, match="no file matches lost/\\*, which is listed in files"),
         space.staged(space.read(checkout), "a/b", checkout),
     ):
         pass
@@ -163,7 +165,7 @@ def test_a_pattern_that_fits_nothing_is_told(checkout):
 
 
 class Hub(ThreadingHTTPServer):
-    """As much of the Hub as keeps one Space."""
+    """A fake Hub with one Space."""
 
     def __init__(self):
         self.refusal: tuple[int, str] | None = None
@@ -302,7 +304,7 @@ def test_a_dry_run_tells_the_same_and_asks_nobody(hub, checkout, capsys):
     [
         (
             (403, "Pay first."),
-            r"refused to create the Space me/painter, if there is none: Pay first\. \(403\)\. A token",
+            r"refused to create the Space me/painter, if there is none: Pay first\. \(403\)\. You need a token",
         ),
         ((500, "Down."), r"refused to create .*: Down\. \(500\)\.$"),
     ],
@@ -315,10 +317,10 @@ def test_what_the_hub_refuses_is_told(hub, checkout, refusal, sentence):
 
 def test_a_wrong_token_no_hub_and_no_name(hub, checkout, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(SpaceError, match=r"\(401\)\. A token that may write is needed"):
+    with pytest.raises(SpaceError, match=r"\(401\)\. You need a token with write access"):
         list(space.deploy("me/painter", root=checkout))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(SpaceError, match="not possible to create the Space me/painter.*: ConnectError"):
+    with pytest.raises(SpaceError, match="Could not create the Space me/painter.*: ConnectError"):
         list(space.deploy("me/painter", root=checkout))
     with pytest.raises(SpaceError, match="'painter' should be OWNER/NAME"):
         list(space.deploy("painter", root=checkout))
