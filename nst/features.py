@@ -47,7 +47,7 @@ class Network:
         self._mean, self._scale = tf.constant(weights.mean, tf.float32), weights.scale
         names = [key.removesuffix("_bias") for key in weights.parameters if key.endswith("_bias")]
         kernels = {name: weights.kernels(name) for name in names}
-        if precision != "float32":  # the input comes in two parts, because bfloat16 has too few digits: `_normalized`
+        if precision != "float32":  # the input has two parts, as bfloat16 has too few digits; see `_normalized`
             kernels["block1_conv1"] = [np.tile(kernel, (1, 1, 2, 1)) for kernel in kernels["block1_conv1"]]
         small = sum(value.size for value in weights.parameters.values()) < SMALL
         # Without bfloat16 hardware, TensorFlow's gradient of a bfloat16 convolution is off by 1 % instead of 0.2 %.
