@@ -48,17 +48,6 @@ class Film:
             raise ValueError("a film needs at least one frame")
         write([*map(_decode, self._jpegs), _downscale(self._last)], path, max_bytes=max_bytes)
 
-    def stills(self, count: int = 60, max_bytes: int = 60_000) -> list[bytes]:
-        """An even subsample of at most `count` frames, including the last, as JPEGs of at most `max_bytes`.
-
-        Frames keep their sizes, at most FILM_SIDE; the page shows them all at one size.
-        """
-        if self._last is None:
-            return []
-        chosen = _subsample([*self._jpegs, _downscale(self._last)], count)
-        frames = (item if isinstance(item, np.ndarray) else _decode(item) for item in chosen)
-        return [_encode_within(frame, max_bytes) for frame in frames]
-
 
 def _downscale(pixels: np.ndarray) -> np.ndarray:
     height, width, _ = pixels.shape
@@ -70,16 +59,6 @@ def _downscale(pixels: np.ndarray) -> np.ndarray:
 
 def _decode(jpeg: bytes) -> np.ndarray:
     return images.to_uint8(images.load(jpeg))
-
-
-def _encode_within(pixels: np.ndarray, max_bytes: int) -> bytes:
-    """JPEG at the best quality that fits; at the lowest if none does."""
-    jpeg = b""
-    for quality in range(80, 0, -15):
-        jpeg = images.encode_jpeg(pixels, quality)
-        if len(jpeg) <= max_bytes:
-            break
-    return jpeg
 
 
 def _subsample(items: Sequence[Any], count: int) -> list[Any]:

@@ -154,22 +154,6 @@ def test_a_film_fits_where_it_must(suffix, tmp_path):
     assert path.stat().st_size == pytest.approx(whole, rel=0.3)
 
 
-def test_stills_are_few_small_and_even():
-    film = timelapse.Film(frames=50)
-    assert film.stills() == []
-    for index in range(201):
-        film.append(flat(32, 48 if index < 100 else 64, (index, 0, 0)))
-    pictures = [images.to_uint8(images.load(still)) for still in film.stills(count=10)]
-    reds = [int(picture[0, 0, 0]) for picture in pictures]
-    assert len(pictures) == 10 and abs(reds[-1] - 200) < 4
-    assert all(12 <= step <= 32 for step in np.diff(reds))
-    assert [picture.shape[1] for picture in pictures] == sorted(picture.shape[1] for picture in pictures)
-    for picture in noise(128, 5):
-        film.append(picture)
-    assert max(map(len, film.stills(max_bytes=6000))) <= 6000
-    assert len(film.stills(count=1)) == 1
-
-
 def test_a_film_keeps_what_it_was_told_to_and_no_large_pictures():
     film = timelapse.Film(frames=8)
     for picture in [flat(900, 1200, 9)] * 5 + [flat(30, 40, 9)] * 50:

@@ -36,21 +36,6 @@ if (event.type === 'click' || event.buttons === 1 && isHorizontal) {
 range.value = 100 * (event.clientX - box.left) / box.width; range.oninput(); }
 if (event.type === 'click') range.focus({preventScroll: true});"""
 HANDLE = '<b><svg viewBox="0 0 24 24" width="24" height="24"><path d="M9.5 7 4.5 12l5 5M14.5 7l5 5-5 5"/></svg></b>'
-# `event` exists only if a person moves the slider; then playback stops.
-FILM_INPUT = """this.closest('.film').querySelectorAll('img').forEach(
-(still, index) => still.style.visibility = index > this.value ? 'hidden' : 'visible');
-this.setAttribute('aria-valuetext', `picture ${+this.value + 1} of ${+this.max + 1}`);
-if (event && this.previousElementSibling.timer) this.previousElementSibling.click();"""
-PLAY_CLICK = """const button = this, range = this.nextElementSibling;
-const show = value => { range.value = value; range.oninput(); };
-const pause = () => { clearInterval(button.timer); button.timer = 0; button.textContent = 'Play'; };
-if (button.timer) return pause();
-if (range.value === range.max) show(0);
-button.textContent = 'Pause';
-const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
-button.timer = setInterval(() => {
-if (range.isConnected && range.value !== range.max) show(+range.value + 1);
-if (!range.isConnected || range.value === range.max) pause(); }, reduced ? 1000 : INTERVAL);"""
 
 
 # --- Sentences --------------------------------------------------------------------------------------------------------
@@ -170,25 +155,11 @@ def wipe(photo_url: str, width: int, height: int, label: str = "Before and after
     )
 
 
-def film(stills: Sequence[str], width: int, height: int, interval: int = 120) -> str:
-    """HTML of a time-lapse with a slider and a Play button; it does not play by itself.
-
-    Args:
-        stills: URLs or data URLs, first to last; sizes may differ, proportions may not.
-        width, height: size of the last one, in any unit.
-        interval: milliseconds per still; a second if the visitor prefers reduced motion.
-    """
-    if not stills:
-        return ""
-    shown = "".join(f'<img src="{html.escape(still)}" alt="">' for still in stills)
-    last = len(stills) - 1
-    return (
-        f'<div class="film"><div><div style="{_fit_css(width, height)}">{shown}</div></div>'
-        f'<p><button type="button" onclick="{html.escape(PLAY_CLICK.replace("INTERVAL", str(interval)))}">Play</button>'
-        f'<input type="range" min="0" max="{last}" value="{last}" autocomplete="off" '
-        f'aria-label="Time-lapse: from the photo to the painting" '
-        f'aria-valuetext="picture {last + 1} of {last + 1}" oninput="{html.escape(FILM_INPUT)}"></p></div>'
-    )
+def film(url: str) -> str:
+    """HTML of a time-lapse, .mp4 or .webp; a video has the browser's own controls and does not play by itself."""
+    if url.endswith(".mp4"):
+        return f'<video controls loop playsinline preload="metadata" src="{html.escape(url)}"></video>'
+    return f'<img src="{html.escape(url)}" alt="Time-lapse: from the photo to the painting">'
 
 
 def _fit_css(width: int, height: int) -> str:

@@ -16,7 +16,6 @@ import gradio as gr
 from nst import timelapse
 from nst.images import ImageError
 from nst.page import display
-from nst.page.components import data_url
 from nst.page.display import told, trouble
 from nst.page.results import View, kept, offer, show
 from nst.page.sharing import PARAMETERS
@@ -122,9 +121,8 @@ class Handlers:
         with tempfile.TemporaryDirectory() as folder:
             path = (Path(folder) / display.file_name(run.content, run.style)).with_suffix(timelapse.suffix())
             run.film.write(path, max_bytes=FILM_BYTES)
-            stills = [data_url(still) for still in run.film.stills(count=40, max_bytes=40_000)]
-            height, width = run.shape
-            return display.film(stills, width, height), offer(Path(kept(path)))
+            film = Path(kept(path))
+            return display.film(f"gradio_api/file={film.as_posix()}"), offer(film)
 
     # The handlers below run outside Gradio's queue.
 

@@ -337,8 +337,8 @@ def test_before_and_after_and_the_film(visit):
     assert middle == pytest.approx(50, abs=2)
 
     unfold(tab, "film")
-    tab.wait_for_selector("#reel .film img")
-    assert tab.locator("#reel .film img").count() == 7
+    tab.wait_for_function("document.querySelector('#reel video')?.readyState >= 1")
+    assert tab.evaluate("document.querySelector('#reel video').duration") > 2
     with tab.expect_download() as waiting:
         tab.click("#film-download")
     assert waiting.value.suggested_filename.endswith(".mp4")
@@ -499,7 +499,7 @@ def test_no_serious_finding_of_axe(visit, options, color_scheme):
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     for name in ("touches", "film", "more-settings", "about"):
         unfold(tab, name)
-    tab.wait_for_selector("#reel .film img")
+    tab.wait_for_selector("#reel video")
     tab.wait_for_selector("#about math")
     check("painted, all unfolded")
 
@@ -516,7 +516,7 @@ def test_a_phone_scrolls_in_one_direction(visit, width):
     tab.wait_for_selector("#download:visible")
     for name in ("touches", "film", "more-settings", "about"):
         unfold(tab, name)
-    tab.wait_for_selector("#reel .film img")
+    tab.wait_for_selector("#reel video")
     assert tab.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [width, width]
 
 

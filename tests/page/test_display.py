@@ -248,57 +248,7 @@ def test_addresses_are_escaped(show):
     tab = show(display.wipe('x" onerror="alert(1)', 4, 3, label='"><i id="no">'))
     assert tab.get_attribute(".wipe img", "src") == 'x" onerror="alert(1)'
     assert tab.locator("#no").count() == 0
-    assert "<script" not in display.film(["<script>"], 4, 3)
-
-
-def test_the_film_shows_the_still_that_is_asked_for(show):
-    stills = [url(20, 16, 12), url(90, 32, 24), url(160, 32, 24), url(230)]
-    tab = show(display.film(stills, 64, 48, interval=10))
-    box = tab.locator(".film > div > div").bounding_box()
-    assert box["width"] / box["height"] == pytest.approx(64 / 48, rel=0.01)
-
-    def shown() -> int:
-        middle = [shade(tab, box["x"] + share * box["width"], box["y"] + share * box["height"]) for share in (0.1, 0.9)]
-        assert middle[0] == middle[1]  # small ones fill the box, too
-        return middle[0]
-
-    assert shown() == pytest.approx(230, abs=3)
-    tab.focus(".film input")
-    tab.keyboard.press("ArrowLeft")
-    assert shown() == pytest.approx(160, abs=3)
-    tab.keyboard.press("Home")
-    assert shown() == pytest.approx(20, abs=3)
-    assert tab.get_attribute(".film input", "aria-valuetext") == "picture 1 of 4"
-
-    tab.click(".film button")
-    tab.wait_for_selector(".film button:has-text('Play')")
-    assert tab.input_value(".film input") == "3" and shown() == pytest.approx(230, abs=3)
-    assert display.film([], 64, 48) == ""
-
-
-def test_the_film_stops_when_it_is_touched(show):
-    tab = show(display.film([url(20)] * 50, 64, 48, interval=10))
-    assert tab.input_value(".film input") == "49"  # nothing plays by itself
-    tab.focus(".film button")
-    tab.keyboard.press("Enter")
-    tab.wait_for_function("+document.querySelector('.film input').value < 45")
-    assert tab.inner_text(".film button") == "Pause"
-    tab.focus(".film input")
-    tab.keyboard.press("Home")
-    assert tab.inner_text(".film button") == "Play" and tab.input_value(".film input") == "0"
-    tab.click(".film button")
-    tab.wait_for_function("document.querySelector('.film input').value > 3")
-    tab.click(".film button")
-    stopped = tab.input_value(".film input")
-    tab.wait_for_timeout(60)
-    assert tab.input_value(".film input") == stopped != "49"
-
-
-def test_the_film_is_slow_where_motion_is_to_be_reduced(show):
-    tab = show(display.film([url(20)] * 50, 64, 48, interval=10), reduced_motion="reduce")
-    tab.click(".film button")
-    tab.wait_for_timeout(100)
-    assert tab.input_value(".film input") == "0"
+    assert "<script" not in display.film("<script>.mp4") + display.film("<script>")
 
 
 def panel(history: History | None = None, now: SimpleNamespace | None = None) -> str:
@@ -369,7 +319,7 @@ def test_the_curves_can_be_read_by_day_and_by_night(show, theme, grounds):
 
 def test_everything_fits_a_phone(show):
     now, history = falling(1200)
-    tab = show(panel(history, now) + compared() + display.film([url(20)] * 3, 64, 48) + display.ABOUT)
+    tab = show(panel(history, now) + compared() + display.film("film.webp") + display.ABOUT)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     wide, high = zip(
         *tab.evaluate("""[...document.querySelectorAll('math > mrow')].map(formula => {
