@@ -76,7 +76,7 @@ class Handlers:
 
     def _views(self, visitor: str, run: Run, at_least: int = 0) -> Iterator[View]:
         self.studio.leave(visitor)
-        scale, settings, problem = 0, run.settings, ""
+        shown, problem = "", ""
         hidden = gr.update(visible=False)
         yield View(sentence=LOOKING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
         try:
@@ -84,9 +84,9 @@ class Handlers:
                 for frame in frames:
                     if run.stop.is_set() or frame.step == frame.steps:
                         continue  # it follows as a PNG
-                    news = gr.skip()  # screen readers read it aloud: only a few times a run
-                    if frame.scale != scale or run.settings != settings:
-                        scale, settings, news = frame.scale, run.settings, display.progress(frame)
+                    sentence = display.progress(frame, run.settings.scales())
+                    news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
+                    shown = sentence
                     yield View(frame.image, news, display.numbers(frame, run.history))
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = str(error)
