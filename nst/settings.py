@@ -56,7 +56,7 @@ class Settings:
         choices=("relative", "paper"),
     )
     composition: float = _knob(
-        1.0, "how firmly coarse scales keep the photo's layout; 0: objects from the painting may appear", 0, 4
+        2.0, "how firmly coarse scales keep the photo's layout; 0: objects from the painting may appear", 0, 4
     )
     focus: float = _knob(
         1.0, "how much more the photo's detailed areas count than flat ones such as sky; 0: equally", 0, 1
