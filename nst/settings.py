@@ -27,7 +27,7 @@ class Settings:
         ValueError: one sentence with the field, the value given and the values allowed.
     """
 
-    size: int = _knob(512, "longest side of the result, in pixels", 64, 4096)
+    size: int = _knob(512, "longest side of the finished picture, in pixels", 64, 4096)
     strength: float = _knob(50.0, "0 keeps the photo, 100 lets the painting win; +25 multiplies β/α by ten", 0, 100)
 
     network: str = _knob("auto", "the network that compares the pictures", choices=("auto", "compact", "vgg19"))
