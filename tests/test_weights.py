@@ -198,7 +198,7 @@ def test_keras_download_is_found_and_a_named_file_comes_first(model, kernels, ba
     (bare / "keras.h5").touch()
     assert weights.find_vgg19() == bare / "keras.h5"
     monkeypatch.setenv("NST_VGG19", str(bare / "mine.npz"))
-    assert weights.find_vgg19() is None  # a missing file that was named is an error, not a fallback
+    assert weights.find_vgg19() is None  # no fallback to Keras' file when the named one is missing
     np.savez(bare / "mine.npz", **weights._keras_parameters(model))
     assert weights.find_vgg19() == bare / "mine.npz"
     assert_same(weights.imagenet(), kernels)
