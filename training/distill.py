@@ -1,4 +1,4 @@
-"""Train the compact network: a VGG with narrow first blocks and low-rank others, at a sixth of VGG-19's cost.
+"""Train the compact network: a VGG with narrow first blocks and low-rank others, at a fifth of VGG-19's cost.
 
     python training/distill.py --photos FOLDER --paintings FOLDER --teacher imagenet --run RUN
 
