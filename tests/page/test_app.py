@@ -635,7 +635,7 @@ def test_a_page_that_could_not_be_warmed_says_so_in_a_sentence_and_paints(addres
 
 def test_the_compact_network_paints_on_the_page(visit, monkeypatch):
     def load(_: Settings):
-        engine = studio_module._load(Settings(network="compact"))
+        engine = studio_module._load(Settings(network="compact"), load)
         stylize, steps = engine.stylize, {"steps": (2,), "frames_per_second": 60}
         monkeypatch.setattr(
             engine, "stylize", lambda *args, **more: stylize(*args[:2], replace(args[2], **steps), **more)
