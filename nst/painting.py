@@ -106,8 +106,9 @@ class Painting:
         self.shape = images.fit(height, width, self.settings.size)
         self._used = [_ingredient(*pair) for pair in zip((self.content, *self.styles), (photo, *paintings))]
         while True:
-            resumed = self._resume(replace(self.settings, strength=self._strength), at_least)
-            with contextlib.closing(engine.stylize(photo, paintings, self.settings, **resumed)) as frames:
+            settings = replace(self.settings, strength=self._strength)
+            resumed = self._resume(settings, at_least)
+            with contextlib.closing(engine.stylize(photo, paintings, settings, **resumed)) as frames:
                 for frame in frames:
                     self._take(frame)
                     yield frame

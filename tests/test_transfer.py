@@ -250,7 +250,7 @@ def test_weights_are_tensors_so_that_new_ones_do_not_compile_anew():
         ({"content_layers": {"conv4_2": 1}}, 1, "content_layers: the toy network has no conv4_2"),
         ({"style_blend": (1, 2)}, 1, "style_blend: (1.0, 2.0) should have one number for each style, 1 in all"),
         ({"style_blend": (0, 0)}, 2, "style_blend"),
-        ({}, 0, "style_blend"),
+        ({}, 0, "styles"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_painting(transfer, changes, styles, sentence):

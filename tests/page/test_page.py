@@ -77,7 +77,6 @@ def test_frames_then_a_png_of_the_asked_size(photo, painting):
     assert sentences == [
         "Preparing …",
         "Painting · a few seconds left",
-        "Painting · a few seconds left",
         "Painted in 1 s: 128 × 85 pixels.",
     ]
 
