@@ -87,7 +87,7 @@ def test_settings_need_nothing_but_the_standard_library():
 
 
 def test_the_smaller_the_picture_the_more_the_photo_counts_and_the_less_deep_layers_do():
-    settings = Settings(style_layers={"block3_conv1": 2, "block4_conv1": 1, "block5_conv1": 0.5})
+    settings = Settings(composition=1, style_layers={"block3_conv1": 2, "block4_conv1": 1, "block5_conv1": 0.5})
     small = settings.at_scale(32)
     assert small.content_weight == 2 * settings.content_weight
     assert small.style_layers == {"block3_conv1": 2, "block4_conv1": 0.25, "block5_conv1": 0.125}

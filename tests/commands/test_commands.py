@@ -50,7 +50,7 @@ ENGINE = textwrap.dedent("""
 
     class StyleTransfer:
         def __init__(self, network):
-            pass
+            self.network = network
 
         def expected_seconds(self, *_):
             return 0.0
