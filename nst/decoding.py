@@ -39,7 +39,11 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"\0\0\0\x0cjP  ", *_TIFF)
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _RAW_SIGNATURES = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"\0MRM", b"FOVb")
 _RAW = "is a camera raw file or begins with a small preview of the photo; export the photo as JPEG"
+_CONVERT = "save it as an ordinary JPEG or PNG"
 _LOSSLESS = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # JPEG frames, with the hierarchical and JPEG-LS
+
+# Of a PNG, what Pillow has to see.
+_PNG_CHUNKS = set(b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB eXIf acTL fcTL fdAT".split())
 
 # Bytes a pixel: of Pillow's modes, with NumPy's copy of the deep ones; and what decoders hold beside the result.
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 6, "I;16B": 6, "I": 12, "F": 12}
@@ -106,6 +110,10 @@ def read(source: bytes | Image.Image, name: str, longest_side: int | None) -> Pi
         except MemoryError as error:
             raise ImageError(f"{name} is too large for this machine's memory; use a smaller copy of it.") from error
         except Exception as error:  # Pillow raises a dozen unrelated types for damaged files
+            if str(error).startswith("Unsupported"):
+                raise ImageError(
+                    f"{name} is a rare kind of picture that this program cannot read; {_CONVERT}."
+                ) from error
             raise ImageError(f"{name} is damaged or incomplete; try a fresh copy of it.") from error
 
 
@@ -160,7 +168,7 @@ def _open(data: bytes, name: str) -> _Source:
     if data.startswith(_TIFF):
         return _open_tiff(data, name)
     if data.startswith(b"\x89PNG"):
-        return _open_png(data)
+        return _open_png(data, name)
     if data.startswith(b"\xff\xd8\xff"):
         return _open_jpeg(data, name)
     try:
@@ -204,8 +212,8 @@ def _open_tiff(data: bytes, name: str) -> _Source:
     return source
 
 
-def _open_png(data: bytes) -> _Source:
-    """Check the checksums, drop texts, which may unpack to anything, and read what Pillow does not."""
+def _open_png(data: bytes, name: str) -> _Source:
+    """Check the checksums, drop texts and profiles, which may unpack to anything, and read what Pillow does not."""
     kept, chunks, position, kind = bytearray(data[:8]), {}, 8, b""
     view = memoryview(data)
     while kind != b"IEND":
@@ -213,15 +221,17 @@ def _open_png(data: bytes) -> _Source:
         kind = data[position + 4 : position + 8]
         if end > len(data) or zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise ValueError("a chunk is cut off, or its checksum is wrong")
-        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+        if kind in _PNG_CHUNKS:
             kept += view[position:end]
         if kind in (b"iCCP", b"cICP", b"tRNS"):
             chunks.setdefault(kind, data[position + 8 : end - 4])
+        if kind == b"CgBI":
+            raise ImageError(f"{name} is a PNG as iPhone apps contain them; save it as an ordinary PNG.")
         position = end
     source = _of_pillow(_pillow(bytes(kept)))
     source.frames = getattr(source.image, "n_frames", 1)
     if profile := chunks.get(b"iCCP"):
-        with contextlib.suppress(zlib.error):
+        with contextlib.suppress(zlib.error, ValueError):
             packed = profile[profile.index(b"\0") + 2 :]
             source.info["icc_profile"] = zlib.decompressobj().decompress(packed, MAX_BYTES)
     if len(code := chunks.get(b"cICP", b"")) == 4 and code[1] != 2:  # 2: unspecified
@@ -240,7 +250,7 @@ def _open_jpeg(data: bytes, name: str) -> _Source:
     kind = "a lossless or hierarchical JPEG" if marker in _LOSSLESS else f"a JPEG of {bits} bits a channel"
     kind = kind if marker in _LOSSLESS or bits != 8 else f"a JPEG of {channels} channels"
     if marker in _LOSSLESS or bits != 8 or channels not in (1, 3, 4):
-        raise ImageError(f"{name} is {kind}, which this program cannot read; save it as an ordinary JPEG or a PNG.")
+        raise ImageError(f"{name} is {kind}, which this program cannot read; {_CONVERT}.")
     image: Any = _pillow(data)
     if len(re.findall(rb"\xff\xda\0[\x08\x0a\x0c\x0e]", data)) > MAX_SCANS:
         raise ImageError(f"{name} has more than {MAX_SCANS} JPEG scans; save it again as a JPEG.")
@@ -355,8 +365,11 @@ def _bands(image: Image.Image | Deep, rows: int) -> Iterator[tuple[list[Image.Im
     if isinstance(image, Deep):
         for values, opacity in image.bands(rows):
             if image.model in ("CMYK", "LAB"):
-                pixels = (values * 255 + 0.5).astype(np.uint8)
-                yield [Image.frombytes(image.model, pixels.shape[1::-1], pixels.tobytes())], opacity
+                pixels = np.moveaxis((values * 255 + 0.5).astype(np.uint8), -1, 0)
+                yield (
+                    [Image.merge(image.model, [Image.fromarray(np.ascontiguousarray(one)) for one in pixels])],
+                    opacity,
+                )
             else:
                 yield [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(values, -1, 0)], opacity
         return

@@ -32,6 +32,8 @@ _PACKED = {
     34925,
     50000,
 }  # compressions of plain bytes: none, LZW, deflate, PackBits, LZMA, Zstandard
+_COMPRESSED = {2, 3, 4, 6, 7, 32771}  # by fax machines' methods and JPEG, which Pillow undoes
+_PILLOW_SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # photometric interpretation -> channels
 _MODELS = {0: "L", 1: "L", 2: "RGB", 5: "CMYK", 8: "LAB"}  # photometric interpretation -> Pillow's mode for the color
 _RAW = {32803, 34892}  # photometric interpretations of a sensor's values
 
@@ -70,12 +72,14 @@ class Tiff:
 
     @property
     def for_pillow(self) -> bool:
-        """Whether Pillow reads this layout, or is the only one that may."""
-        color = {"L": 1, "RGB": 3, "CMYK": 4, "LAB": 3}.get(_MODELS.get(self.photometric, ""), self.samples)
+        """Whether Pillow reads this layout rightly."""
+        if self.photometric not in _PILLOW_SAMPLES or self.compression not in _PACKED | _COMPRESSED:
+            return False
+        if self._data[:4] == b"MM\0+" or (self.photometric == 6 and self.compression == 1):
+            return False
         shallow = self.bits == (8,) or (self.samples == 1 and self.bits[0] in (1, 2, 4))
-        return (
-            shallow and self.formats <= {UINT, UNDEFINED} and (self.samples == color or self.compression not in _PACKED)
-        )
+        plain = self.samples == _PILLOW_SAMPLES[self.photometric] or self.compression in _COMPRESSED
+        return shallow and plain and self.formats <= {UINT, UNDEFINED}
 
     @property
     def layout(self) -> str:
@@ -105,7 +109,7 @@ class Tiff:
         color = len(model) if model else 0
         bits, extras = self.bits[0], self._all(EXTRA, 0).tolist()
         number_format = next(iter(self.formats))
-        widths = {FLOAT: (16, 32, 64), INT: (8, 16, 32)}.get(number_format, (1, 2, 4, *range(8, 33), 64))
+        widths = {FLOAT: (16, 32, 64), INT: (8, 16, 32)}.get(number_format, (*range(1, 33), 64))
         if (
             model is None
             or self.compression not in _PACKED
