@@ -73,6 +73,7 @@ class Picture:
     pixels: np.ndarray  # float32 (1, H, W, 3) RGB in [0, 1]
     frames: int = 1  # or pages of the file; `pixels` are the first
     opacity: tuple[float, float] = (1.0, 1.0)  # of its most transparent and its most opaque pixel
+    stored_shape: tuple[int, int] = (0, 0)  # (height, width) before it was turned upright and downscaled
 
     def notes(self, name: str) -> list[str]:
         """One sentence about each thing that is left out when this is painted."""
@@ -95,6 +96,9 @@ class _Source:
     bytes_per_pixel: float = 0  # held once decoded
     full_bytes: float = 0  # held while decoding, however far the result is reduced
     largest_tile: int = 0  # pixels
+
+    def __post_init__(self):
+        self.shape = self.image.size[::-1]  # before `draft` reduces it
 
 
 def read(source: bytes | Image.Image, name: str, longest_side: int | None) -> Picture:
@@ -339,7 +343,7 @@ def _decode(source: _Source, longest_side: int | None) -> Picture:
         pixels = np.ascontiguousarray(colors.deep_to_srgb(values, profile))
     else:
         pixels = np.divide(np.asarray(colors.to_srgb(planes[0], profile)), 255, dtype=np.float32)
-    return Picture(pixels[np.newaxis], source.frames, opacity)
+    return Picture(pixels[np.newaxis], source.frames, opacity, source.shape)
 
 
 def _reduced(image: Image.Image | Deep, factor: int) -> tuple[list[Image.Image], tuple[float, float]]:

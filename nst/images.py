@@ -6,6 +6,7 @@ valid array or raises `ImageError` with a one-sentence message for the user.
 
 import contextlib
 import io
+import math
 import os
 import re
 import secrets
@@ -87,6 +88,15 @@ def check_array(image: Any, name: str) -> None:
     raise ValueError(
         f"{name}: {found} should be float32 (1, H, W, 3) with RGB in the range [0, 1], as images.load gives"
     )
+
+
+def check_strip(height: int, width: int, size: int, name: str) -> None:
+    """Raise a ValueError if a picture of these proportions, its longest side `size`, has a side below MIN_SIDE."""
+    small = fit(height, width, size)
+    if min(small) < MIN_SIDE:
+        enough = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
+        made = f"{size} would make {name} {small[1]} x {small[0]} pixels"
+        raise ValueError(f"size: {made}; it should be at least {enough}, or the picture less narrow")
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
