@@ -90,15 +90,16 @@ class _Source:
     """An opened file, its pixels not decoded yet."""
 
     image: Image.Image | Deep
-    info: dict[str, Any] = field(default_factory=dict)
+    info: Any = field(default_factory=dict)
     frames: int = 1
-    orientation: int | None = None  # of EXIF; None: Pillow knows it
+    orientation: int = 0  # of EXIF; 0: Pillow knows it
     bytes_per_pixel: float = 0  # held once decoded
     full_bytes: float = 0  # held while decoding, however far the result is reduced
     largest_tile: int = 0  # pixels
 
     def __post_init__(self):
-        self.shape = self.image.size[::-1]  # before `draft` reduces it
+        width, height = self.image.size
+        self.shape = height, width  # before `draft` reduces it
 
 
 def read(source: bytes | Image.Image, name: str, longest_side: int | None) -> Picture:
@@ -334,7 +335,7 @@ def _decode(source: _Source, longest_side: int | None) -> Picture:
     factor = max(1, max(width, height) // (3 * side))  # three times as fast as bicubic alone, no visible difference
     planes, opacity = _reduced(image, factor)
     planes = [resample(plane, *target, box=(0, 0, width / factor, height / factor)) for plane in planes]
-    transpose = _TRANSPOSE.get(_orientation(image) if source.orientation is None else source.orientation)
+    transpose = _TRANSPOSE.get(source.orientation or _orientation(source.image))
     planes = planes if transpose is None else [plane.transpose(transpose) for plane in planes]
     # Converting the colors after downscaling is cheaper.
     profile = colors.profile(info, gray=len(planes) == 1 and planes[0].mode in ("L", "F"))
@@ -368,18 +369,14 @@ def _bands(image: Image.Image | Deep, rows: int) -> Iterator[tuple[list[Image.Im
     """From the top, bands of the picture on white, as the images of `_reduced`, with their opacity."""
     if isinstance(image, Deep):
         for values, opacity in image.bands(rows):
-            if image.model in ("CMYK", "LAB"):
-                pixels = np.moveaxis((values * 255 + 0.5).astype(np.uint8), -1, 0)
-                yield (
-                    [Image.merge(image.model, [Image.fromarray(np.ascontiguousarray(one)) for one in pixels])],
-                    opacity,
-                )
-            else:
-                yield [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(values, -1, 0)], opacity
+            shallow = image.model in ("CMYK", "LAB")  # which Pillow has with 8 bits only
+            values = (values * 255 + 0.5).astype(np.uint8) if shallow else values
+            planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(values, -1, 0)]
+            yield [Image.merge(image.model, planes)] if shallow else planes, opacity
         return
     width, height = image.size
     # Browsers show a BMP whose alpha is 0 everywhere: old programs leave it unset.
-    if image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+    if image.format == "BMP" and image.mode == "RGBA" and not _opacity(image)[1]:
         image = image.convert("RGB")
     for top in range(0, height, rows):
         band, opacity = _flatten(image.crop((0, top, width, min(top + rows, height))))
@@ -394,17 +391,22 @@ def _flatten(image: Image.Image) -> tuple[Image.Image, tuple[float, float]]:
     if image.mode == "La":  # Pillow converts it to LA only
         image = image.convert("LA")
     image = image.convert("RGBA")
-    least, most = image.getextrema()[3]
     canvas = Image.new("RGB", image.size, "white")
     canvas.paste(image, mask=image)
-    return canvas.convert("L") if gray else canvas, (least / 255, most / 255)  # pyright: ignore
+    return canvas.convert("L") if gray else canvas, _opacity(image)
 
 
-def _orientation(image: Image.Image | Deep) -> int | None:
+def _opacity(image: Image.Image) -> tuple[float, float]:
+    """The (least, greatest) opacity of an RGBA image."""
+    least, most = image.getchannel("A").getextrema()
+    return least / 255, most / 255  # pyright: ignore[reportOperatorIssue]
+
+
+def _orientation(image: Any) -> int:
     """Of EXIF.  Unlike Pillow's `exif_transpose`, this ignores damaged EXIF data."""
     with contextlib.suppress(Exception):
-        return image.getexif().get(ExifTags.Base.Orientation)  # pyright: ignore[reportAttributeAccessIssue]
-    return None
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    return 1
 
 
 def resample(

@@ -96,7 +96,7 @@ class StyleTransfer:
             raise ValueError("styles: at least one painting is needed")
         for index, style in enumerate(styles):
             images.check_array(style, f"styles[{index}]")
-        images.check_strip(*content.shape[1:3], settings.size, "content")
+        images.check_strip(content.shape[1], content.shape[2], settings.size, "content")
         self._check_layers(settings)
         scales = _scales(content, settings, resume, more_steps)
         progress = self._progress(scales, settings, resume)
