@@ -42,8 +42,7 @@ _RAW = "is a camera raw file or begins with a small preview of the photo; export
 _CONVERT = "save it as an ordinary JPEG or PNG"
 _LOSSLESS = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # JPEG frames, with the hierarchical and JPEG-LS
 
-# Of a PNG, what Pillow has to see.
-_PNG_CHUNKS = set(b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB eXIf acTL fcTL fdAT".split())
+_PNG_PICTURE, _PNG_NOTES = b"IHDR PLTE IDAT IEND acTL fcTL fdAT".split(), b"tRNS gAMA cHRM sRGB eXIf".split()
 
 # Bytes a pixel: of Pillow's modes, with NumPy's copy of the deep ones; and what decoders hold beside the result.
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 6, "I;16B": 6, "I": 12, "F": 12}
@@ -226,9 +225,9 @@ def _open_png(data: bytes, name: str) -> _Source:
         kind = data[position + 4 : position + 8]
         if end > len(data) or zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise ValueError("a chunk is cut off, or its checksum is wrong")
-        if kind in _PNG_CHUNKS:
+        if kind in _PNG_PICTURE or (kind in _PNG_NOTES and kind not in chunks):
             kept += view[position:end]
-        if kind in (b"iCCP", b"cICP", b"tRNS"):
+        if kind in (*_PNG_NOTES, b"iCCP", b"cICP"):
             chunks.setdefault(kind, data[position + 8 : end - 4])
         if kind == b"CgBI":
             raise ImageError(f"{name} is a PNG as iPhone apps contain them; save it as an ordinary PNG.")
@@ -251,17 +250,18 @@ def _open_png(data: bytes, name: str) -> _Source:
 
 
 def _open_jpeg(data: bytes, name: str) -> _Source:
-    marker, bits, channels = _jpeg_frame(data)
-    kind = "a lossless or hierarchical JPEG" if marker in _LOSSLESS else f"a JPEG of {bits} bits a channel"
-    kind = kind if marker in _LOSSLESS or bits != 8 else f"a JPEG of {channels} channels"
-    if marker in _LOSSLESS or bits != 8 or channels not in (1, 3, 4):
+    marker, bits, channels = _jpeg_frame(data) or (0xC0, 8, 3)
+    kind = "" if channels in (1, 3, 4) else f"a JPEG of {channels} channels"
+    kind = kind if bits == 8 else f"a JPEG of {bits} bits a channel"
+    kind = "a lossless or hierarchical JPEG" if marker in _LOSSLESS else kind
+    if kind:
         raise ImageError(f"{name} is {kind}, which this program cannot read; {_CONVERT}.")
     image: Any = _pillow(data)
     if len(re.findall(rb"\xff\xda\0[\x08\x0a\x0c\x0e]", data)) > MAX_SCANS:
         raise ImageError(f"{name} has more than {MAX_SCANS} JPEG scans; save it again as a JPEG.")
     source = _of_pillow(image)
     first_scan = data.rfind(b"\xff\xda", 0, image.fp.tell())
-    if image.info.get("progressive") or data[first_scan + 4] != channels:
+    if image.info.get("progressive") or data[first_scan + 4] != image.layers:
         # libjpeg holds all coefficients, of 2 bytes, until the last scan.
         factors = [(across, down) for _, across, down, _ in image.layer]
         largest = max(across for across, _ in factors) * max(down for _, down in factors)
@@ -269,17 +269,22 @@ def _open_jpeg(data: bytes, name: str) -> _Source:
     return source
 
 
-def _jpeg_frame(data: bytes) -> tuple[int, int, int]:
-    """(marker, bits a channel, channels) of the frame's header."""
-    position = 2
+def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
+    """(marker, bits a channel, channels) of the frame's header, if it is where it should be."""
+    position, frame = 2, None
     for _ in range(MAX_MARKERS):
-        while data[position + 1] == 0xFF:  # fill bytes
-            position += 1
         marker = data[position + 1]
+        if data[position] != 0xFF or marker == 0xDA:  # the first scan
+            return frame
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            return marker, data[position + 4], data[position + 9]
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    raise ValueError("there is no frame")
+            frame = marker, data[position + 4], data[position + 9]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+        elif marker in (0, 1) or 0xD0 <= marker <= 0xD9:  # markers alone
+            position += 2
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    raise ValueError("too much lies before the picture")
 
 
 def _clear_deep(png: bytes, clear: tuple[int, int, int]) -> Image.Image:

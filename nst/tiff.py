@@ -6,14 +6,16 @@ libtiff, through Pillow, only unpacks the bytes here; NumPy makes numbers of the
 import io
 import math
 import struct
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import TiffImagePlugin
 
-from nst.deep import Deep
+from nst.deep import Deep, Rows
 
 MAX_PAGES = 10_000  # counted, at most
+MAX_SAMPLES = 16  # channels
 _TYPES = {1: "u1", 7: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # of the integers in tags
 # Tags by their names in the specification.
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
@@ -59,8 +61,8 @@ class Tiff:
         get = self._get
         self.width, self.height, self.photometric = get(WIDTH), get(HEIGHT), get(PHOTOMETRIC, 1)
         self.compression, self.samples = get(COMPRESSION, 1), get(SAMPLES, 1)
-        self.bits = tuple(dict.fromkeys(self._all(BITS, 1).tolist()))  # the different ones
-        self.formats = set(self._all(FORMAT, UINT).tolist())
+        self.bits = tuple(np.unique(self._all(BITS, 1)[:MAX_SAMPLES]).tolist())  # the different ones
+        self.formats = set(self._all(FORMAT, UINT)[:MAX_SAMPLES].tolist())
         self.tile = get(TILE_WIDTH), get(TILE_HEIGHT)
         self._planar = get(PLANAR, 1) == 2 and self.samples > 1
 
@@ -107,7 +109,7 @@ class Tiff:
         """The picture, not decoded yet; None for a layout that is not read here."""
         model = _MODELS.get(self.photometric)
         color = len(model) if model else 0
-        bits, extras = self.bits[0], self._all(EXTRA, 0).tolist()
+        bits, extras = self.bits[0], self._all(EXTRA, 0)[:MAX_SAMPLES].tolist()
         number_format = next(iter(self.formats))
         widths = {FLOAT: (16, 32, 64), INT: (8, 16, 32)}.get(number_format, (*range(1, 33), 64))
         if (
@@ -117,7 +119,7 @@ class Tiff:
             or len(self.formats) > 1
             or number_format not in _FORMATS
             or bits not in widths
-            or self.samples < color
+            or not color <= self.samples <= MAX_SAMPLES
             or (model == "L" and self.samples > 2)  # channels of an unknown color
             or (model == "LAB" and (bits not in (8, 16) or number_format in (INT, FLOAT)))
             or self._get(PREDICTOR, 1) not in (1, 2, 3)
@@ -137,39 +139,50 @@ class Tiff:
             premultiplied=alpha is not None and extras[alpha] == 1,
         )
 
-    def _load(self) -> Any:
+    def _load(self) -> Rows:
         """Unpack the picture; returns a function (top, bottom) -> numbers (bottom - top, W, channels)."""
         tiled = TILE_OFFSETS in self._tags
-        offsets = self._all(TILE_OFFSETS if tiled else STRIP_OFFSETS).tolist()
-        counts = self._all(TILE_COUNTS if tiled else STRIP_COUNTS).tolist()
-        if not counts and len(offsets) == 1:
-            counts = [len(self._data) - offsets[0]]
+        offsets, counts = (
+            (self._all(TILE_OFFSETS), self._all(TILE_COUNTS))
+            if tiled
+            else (self._all(STRIP_OFFSETS), self._all(STRIP_COUNTS))
+        )
+        if not len(counts) and len(offsets) == 1:
+            counts = np.array([len(self._data) - offsets[0]])
         planes = self.samples if self._planar else 1
-        each = len(offsets) // planes
-        unpacked = [
-            self._bytes(tiled, offsets[i * each : (i + 1) * each], counts[i * each : (i + 1) * each])
-            for i in range(planes)
-        ]
+        down = math.ceil(self.height / (self.tile[1] if tiled else self._strip))
+        each = down * math.ceil(self.width / self.tile[0]) if tiled else down
+        parts = [slice(plane * each, (plane + 1) * each) for plane in range(planes)]
+        unpacked = [self._bytes(tiled, offsets[part], counts[part]) for part in parts]
 
         def rows(top: int, bottom: int) -> np.ndarray:
             return np.concatenate([self._numbers(plane[top:bottom], tiled) for plane in unpacked], axis=-1)
 
         return rows
 
-    def _bytes(self, tiled: bool, offsets: list[int], counts: list[int]) -> np.ndarray:
+    def _bytes(self, tiled: bool, offsets: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """The unpacked bytes of a plane, uint8 (H, bytes of a row), read as a TIFF of 8-bit gray."""
         row = self._row_bytes(tiled)
-        tags = {BITS: [8], COMPRESSION: [self.compression], PHOTOMETRIC: [1], FILL_ORDER: [self._get(FILL_ORDER, 1)]}
+        tags: dict[int, Any] = {
+            BITS: [8],
+            COMPRESSION: [self.compression],
+            PHOTOMETRIC: [1],
+            FILL_ORDER: [self._get(FILL_ORDER, 1)],
+        }
         tags |= {SAMPLES: [1], HEIGHT: [self.height]}
         if tiled:
             across = math.ceil(self.width / self.tile[0])
             tags |= {WIDTH: [row * across], TILE_WIDTH: [row], TILE_HEIGHT: [self.tile[1]]}
             tags |= {TILE_OFFSETS: offsets, TILE_COUNTS: counts}
         else:
-            strip = min(self._get(ROWS_PER_STRIP, self.height) or self.height, self.height)
-            tags |= {WIDTH: [row], ROWS_PER_STRIP: [strip], STRIP_OFFSETS: offsets, STRIP_COUNTS: counts}
+            tags |= {WIDTH: [row], ROWS_PER_STRIP: [self._strip], STRIP_OFFSETS: offsets, STRIP_COUNTS: counts}
         with TiffImagePlugin.TiffImageFile(io.BytesIO(_with_directory(self._data, tags))) as image:
             return np.asarray(image)
+
+    @property
+    def _strip(self) -> int:
+        """Rows of a strip."""
+        return min(self._get(ROWS_PER_STRIP, self.height) or self.height, self.height)
 
     def _row_bytes(self, tiled: bool) -> int:
         samples = 1 if self._planar else self.samples
@@ -243,7 +256,7 @@ class Tiff:
         return int(self._all(tag, default)[0])
 
 
-def _with_directory(data: bytes, tags: dict[int, list[int]]) -> bytes:
+def _with_directory(data: bytes, tags: Mapping[int, Sequence[int] | np.ndarray]) -> bytes:
     """A TIFF of the same bytes with another directory, at its end."""
     start = len(data) + len(data) % 2
     table, values = struct.pack("<H", len(tags)), b""

@@ -550,6 +550,7 @@ BAD = {
     "lossless jpeg": (frame(JPEG_BYTES, 1, 0xC3), "a lossless or hierarchical JPEG, .* save it"),
     "jpeg-ls": (frame(JPEG_BYTES, 1, 0xF7), "a lossless or hierarchical JPEG, .* save it"),
     "jpeg of two channels": (frame(JPEG_BYTES, 9, 2), "a JPEG of 2 channels, .* save it"),
+    "jpeg of fill bytes": (JPEG_BYTES[:2] + b"\xff" * 20_000 + JPEG_BYTES[2:], "damaged or incomplete"),
     "png of an iPhone app": (PNG_BYTES[:8] + chunk(b"CgBI", bytes(4)) + PNG_BYTES[8:], "save it as an ordinary PNG"),
     "bmp of four bits a channel": (bmp(b"\0\x0f", 0xF00, 0xF0, 0xF, 0xF000), "a rare kind of picture"),
     "tiff 64-bit integer": (deep_tiff([alike(1, "<i8")], 64, 1, tags={339: 2}), r"unusual kind \(64-bit gray\); save"),
