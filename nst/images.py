@@ -1,6 +1,6 @@
 """Reading and writing image files: PIL <-> float32 (1, H, W, 3) RGB in [0, 1].
 
-Only this module and `decoding`, its reading half, decode images.  Every file is treated as hostile: `load` returns a
+Only this module, and `opening` and `decoding` for it, read images.  Every file is treated as hostile: `load` returns a
 valid array or raises `ImageError` with a one-sentence message for the user.
 """
 
@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
-from nst import colors, decoding
-from nst.decoding import MAX_BYTES, MIN_SIDE, ImageError, Picture, fit
+from nst import colors, decoding, opening
+from nst.decoding import MIN_SIDE, Picture, fit
+from nst.opening import MAX_BYTES, ImageError
 
 __all__ = ["MAX_BYTES", "MIN_SIDE", "ImageError", "Picture", "fit"]  # besides what is defined here
 
@@ -61,7 +62,7 @@ def read(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_sid
     """What `load` returns, with what is left out of the file: further frames and transparency."""
     name = (Path(source).name or str(source)) if isinstance(source, str | os.PathLike) else "The file"
     return decoding.read(
-        source if isinstance(source, Image.Image | bytes) else decoding.read_bytes(source, name), name, longest_side
+        source if isinstance(source, Image.Image | bytes) else opening.read_bytes(source, name), name, longest_side
     )
 
 
@@ -204,7 +205,7 @@ def read_text(source: str | os.PathLike | bytes) -> str | None:
     Raises:
         ImageError: the file is missing or cannot be read.
     """
-    data = source if isinstance(source, bytes) else decoding.read_bytes(source, Path(source).name)
+    data = source if isinstance(source, bytes) else opening.read_bytes(source, Path(source).name)
     start = data.find(_NST_TEXT) + 1
     text = re.match(rb"[ -~]*", data[start : start + MAX_TEXT]) if start else None
     return text and text[0].decode("ascii")

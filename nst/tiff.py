@@ -20,20 +20,13 @@ _TYPES = {1: "u1", 7: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # o
 # Tags by their names in the specification.
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
-TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, SUB_IFDS, EXTRA, FORMAT = 322, 323, 324, 325, 330, 338, 339
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, EXTRA, FORMAT = 322, 323, 324, 325, 338, 339
 CFA_PATTERN, DNG_VERSION, ORIENTATION, ICC_PROFILE = 33422, 50706, 274, 34675
 
 UINT, INT, FLOAT, UNDEFINED = 1, 2, 3, 4  # sample formats
 _FORMATS = (UINT, INT, FLOAT, UNDEFINED)
-_PACKED = {
-    1,
-    5,
-    8,
-    32773,
-    32946,
-    34925,
-    50000,
-}  # compressions of plain bytes: none, LZW, deflate, PackBits, LZMA, Zstandard
+# Compressions of plain bytes: none, LZW, deflate, PackBits, deflate again, LZMA and Zstandard.
+_PACKED = {1, 5, 8, 32773, 32946, 34925, 50000}
 _COMPRESSED = {2, 3, 4, 6, 7, 32771}  # by fax machines' methods and JPEG, which Pillow undoes
 _PILLOW_SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # photometric interpretation -> channels
 _MODELS = {0: "L", 1: "L", 2: "RGB", 5: "CMYK", 8: "LAB"}  # photometric interpretation -> Pillow's mode for the color
@@ -142,11 +135,8 @@ class Tiff:
     def _load(self) -> Rows:
         """Unpack the picture; returns a function (top, bottom) -> numbers (bottom - top, W, channels)."""
         tiled = TILE_OFFSETS in self._tags
-        offsets, counts = (
-            (self._all(TILE_OFFSETS), self._all(TILE_COUNTS))
-            if tiled
-            else (self._all(STRIP_OFFSETS), self._all(STRIP_COUNTS))
-        )
+        tags = (TILE_OFFSETS, TILE_COUNTS) if tiled else (STRIP_OFFSETS, STRIP_COUNTS)
+        offsets, counts = (self._all(tag) for tag in tags)
         if not len(counts) and len(offsets) == 1:
             counts = np.array([len(self._data) - offsets[0]])
         planes = self.samples if self._planar else 1
@@ -163,13 +153,9 @@ class Tiff:
     def _bytes(self, tiled: bool, offsets: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """The unpacked bytes of a plane, uint8 (H, bytes of a row), read as a TIFF of 8-bit gray."""
         row = self._row_bytes(tiled)
-        tags: dict[int, Any] = {
-            BITS: [8],
-            COMPRESSION: [self.compression],
-            PHOTOMETRIC: [1],
-            FILL_ORDER: [self._get(FILL_ORDER, 1)],
-        }
-        tags |= {SAMPLES: [1], HEIGHT: [self.height]}
+        fill_order = self._get(FILL_ORDER, 1)
+        tags: dict[int, Any] = {HEIGHT: [self.height], BITS: [8], SAMPLES: [1], PHOTOMETRIC: [1]}
+        tags |= {COMPRESSION: [self.compression], FILL_ORDER: [fill_order]}
         if tiled:
             across = math.ceil(self.width / self.tile[0])
             tags |= {WIDTH: [row * across], TILE_WIDTH: [row], TILE_HEIGHT: [self.tile[1]]}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from nst import decoding, deep, images
+from nst import decoding, deep, images, opening
 from nst.images import ImageError
 
 SIZE = (20, 16)  # width, height
@@ -594,6 +594,10 @@ BAD = {
     "png, bad checksum of pixels": (PNG_BYTES[:-16] + b"????" + PNG_BYTES[-12:], "damaged or incomplete"),
     "png without pixels": (png(b"", 8, 2), "damaged or incomplete"),
     "png without its end": (PNG_BYTES[:-12], "damaged or incomplete"),
+    "bomb of 16-bit RGB, one color clear": (
+        png(bytes(180001), 16, 2, (30000, 30000), extra=clear(1, 2, 3)),
+        "too large|up to (75|100) million",
+    ),
     "png of no width": (png(b"", 8, 2, (0, 16)), "0 x 16 pixels|damaged"),
     "bomb": (png(bytes(90001), 8, 2, (30000, 30000)), "too large|up to 100 million"),
     "bomb below Pillow's limit": (png(bytes(33001), 8, 2, (11000, 11000)), "has 121 million pixels; up to 100 million"),
@@ -640,7 +644,7 @@ def test_pillow_s_own_limit_neither_warns_nor_leaks_nor_counts(limit, monkeypatc
 
 
 def test_a_file_of_too_many_bytes_is_not_read_to_its_end(monkeypatch, tmp_path):
-    monkeypatch.setattr(decoding, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(opening, "MAX_BYTES", 1_000_000)
     path = tmp_path / "photo.jpg"
     with open(path, "wb") as file:
         file.truncate(10**12)  # a hole: takes no room on the disk
