@@ -37,6 +37,7 @@ class Painting:
         settings: those of the latest frame.
         shape: (height, width) of the finished picture.
         note: one sentence on why that is smaller than asked for, or "".
+        notes: one sentence about each thing in the files that is not painted, known before the first frame.
         frame: the latest frame, None before the first.
         network: what paints, None before the first frame.
         stop: when set, the run ends at the next frame.
@@ -50,6 +51,7 @@ class Painting:
             settings,
         )
         self.shape, self.note = (0, 0), ""
+        self.notes: list[str] = []
         self.frame: Frame | None = None
         self.network: Network | None = None
         self.stop = threading.Event()
@@ -141,7 +143,17 @@ class Painting:
     def _read(self) -> list[np.ndarray]:
         """The photo and the paintings, no larger than needed: float32 (1, H, W, 3)."""
         style_side = round(self._size * self.settings.style_scale)
-        return [images.load(self.content, self._size), *(images.load(style, style_side) for style in self.styles)]
+        pictures, self.notes = [], []
+        for path in (self.content, *self.styles):
+            name, picture = os.path.basename(path), images.read(path, style_side if pictures else self._size)
+            if not picture.opacity[1]:
+                raise images.ImageError(
+                    f"Nothing of {name} is visible, for all of it is transparent; use another picture."
+                )
+            images.check_strip(*picture.stored_shape, self._size, name)
+            pictures.append(picture.pixels)
+            self.notes += [note for note in picture.notes(name) if note not in self.notes]
+        return pictures
 
     def _resume(self, settings: Settings, at_least: int) -> dict[str, Any]:
         """What `stylize` needs to go on with these settings, which become the current ones."""

@@ -84,8 +84,9 @@ class StyleTransfer:
             the last frame is that of the scale before, with a note.
 
         Raises:
-            ValueError: a layer that the network does not have, a blend that does not fit the styles, or a checkpoint
-                that does not fit the content and the settings or leaves no steps to do.
+            ValueError: a size at which the picture has a side below `images.MIN_SIDE`, a layer that the network does
+                not have, a blend that does not fit the styles, or a checkpoint that does not fit the content and the
+                settings or leaves no steps to do.
             FloatingPointError: the loss is no longer finite; the frames so far are good.
             MemoryError: the memory ran out within a scale, or before one with no earlier scale of at least 128 pixels;
                 the frames so far are good.
@@ -95,6 +96,7 @@ class StyleTransfer:
             raise ValueError("styles: at least one painting is needed")
         for index, style in enumerate(styles):
             images.check_array(style, f"styles[{index}]")
+        images.check_strip(content.shape[1], content.shape[2], settings.size, "content")
         self._check_layers(settings)
         scales = _scales(content, settings, resume, more_steps)
         progress = self._progress(scales, settings, resume)

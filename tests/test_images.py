@@ -8,13 +8,14 @@ import struct
 import time
 import warnings
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image, features
 
-from nst import images
+from nst import decoding, deep, images, opening
 from nst.images import ImageError
 
 SIZE = (20, 16)  # width, height
@@ -70,10 +71,52 @@ def interlaced_png() -> bytes:
     return png(data, 8, 2, interlace=1)
 
 
-def tiff(data: bytes, tags: dict[int, int]) -> bytes:
-    """A little-endian TIFF whose one strip or tile lies at offset 8."""
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
-    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+def tiff(data: bytes, tags: dict[int, int | bytes | Sequence[int]], order: str = "<", big: bool = False) -> bytes:
+    """A TIFF whose strips or tiles lie from offset 8 on (BigTIFF: 16); its tags are LONGs, or bytes."""
+    start, long = (16, "Q") if big else (8, "I")
+    entries, values = b"", b""
+    after = start + len(data) + (16 if big else 6) + len(tags) * (20 if big else 12)
+    for tag, value in sorted(tags.items()):
+        value = [value] if isinstance(value, int) else value
+        kind, packed = (7, value) if isinstance(value, bytes) else (4, struct.pack(f"{order}{len(value)}I", *value))
+        entries += struct.pack(f"{order}HH{long}", tag, kind, len(value))
+        if len(packed) <= (8 if big else 4):
+            entries += packed.ljust(8 if big else 4, b"\0")
+        else:
+            entries += struct.pack(order + long, after + len(values))
+            values += packed
+    head = b"II" if order == "<" else b"MM"
+    head += (
+        struct.pack(f"{order}HHHQ", 43, 8, 0, start + len(data))
+        if big
+        else struct.pack(f"{order}HI", 42, 8 + len(data))
+    )
+    count = struct.pack(order + ("Q" if big else "H"), len(tags))
+    return head + data + count + entries + bytes(8 if big else 4) + values
+
+
+def deep_tiff(planes, bits: int, photometric: int, size=SIZE, order: str = "<", big: bool = False, **more) -> bytes:
+    """A TIFF of one strip for each plane: arrays, or bytes; `channels` and `tags` as they are in the file."""
+    strips = [plane if isinstance(plane, bytes) else plane.tobytes() for plane in planes]
+    channels = more.get("channels", 1)
+    starts = [(16 if big else 8) + sum(map(len, strips[:i])) for i in range(len(strips))]
+    tags = {256: size[0], 257: size[1], 258: [bits] * channels, 259: 1, 262: photometric, 273: starts, 277: channels}
+    tags |= {278: size[1], 279: [len(strip) for strip in strips], 284: 2 if len(strips) > 1 else 1}
+    return tiff(b"".join(strips), tags | more.get("tags", {}), order, big)
+
+
+def alike(values, dtype: str) -> np.ndarray:
+    """A flat picture of numbers, (H, W) or with channels."""
+    return np.broadcast_to(np.array(values, dtype), (SIZE[1], SIZE[0], *np.shape(values))).copy()
+
+
+def bmp(pixel: bytes, *masks: int) -> bytes:
+    """A BMP with masks for red, green, blue and alpha, in the header of version 5."""
+    rows = pixel * SIZE[0] * SIZE[1]
+    head = struct.pack("<IiiHHIIiiII4I", 124, *SIZE, 1, 8 * len(pixel), 3, len(rows), 0, 0, 0, 0, *masks).ljust(
+        124, b"\0"
+    )
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(rows), 0, 0, 14 + len(head)) + head + rows
 
 
 def profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
@@ -105,6 +148,13 @@ SWAPPED = profile(
     | {b"wtpt": xyz(0.9642, 1, 0.8249), b"rTRC": gamma(2.2), b"gTRC": gamma(2.2), b"bTRC": gamma(2.2)},
 )
 LINEAR_GREY = profile(b"mntr", b"GRAY", b"XYZ ", {b"wtpt": xyz(0.9642, 1, 0.8249), b"kTRC": gamma(1)})
+LINEAR_RGB = profile(
+    b"mntr",
+    b"RGB ",
+    b"XYZ ",
+    {b"rXYZ": xyz(0.4361, 0.2225, 0.0139), b"gXYZ": xyz(0.3851, 0.7169, 0.0971), b"bXYZ": xyz(0.1431, 0.0606, 0.7141)}
+    | {b"wtpt": xyz(0.9642, 1, 0.8249), b"rTRC": gamma(1), b"gTRC": gamma(1), b"bTRC": gamma(1)},
+)
 # A press on which cyan is black (L 0) and the other inks are invisible (L 100): an 8-bit table with two steps an ink.
 RAMP = bytes(range(256))
 INK = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
@@ -114,6 +164,28 @@ CYAN_IS_BLACK = profile(b"prtr", b"CMYK", b"Lab ", {b"wtpt": xyz(0.9642, 1, 0.82
 # --- What is read, and the color its pixels must have -----------------------------------------------------------------
 
 HALF_RED = (1, 127 / 255, 127 / 255)  # red of alpha 128/255 on white
+FIFTH, GREY = (0.2, 0.2, 0.2), (128 / 255,) * 3
+LIT = (0.737,) * 3  # what sRGB writes for half of the light, 128/255: 1.055 * 0.502 ** (1 / 2.4) - 0.055
+LINEAR_GAMMA = chunk(b"gAMA", struct.pack(">I", 100_000))
+P3_GAMMA = chunk(b"gAMA", struct.pack(">I", 45455))
+P3_GAMMA += chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+# Display P3's (200, 100, 50) by the matrix from its light to that of sRGB (W3C, CSS Color 4)
+WIDE, OF_P3 = b"\xc8\x64\x32", (0.8428, 0.3632, 0.1211)
+
+
+def clear(*values: int) -> bytes:
+    """A PNG's note that one number of gray, or one color, is transparent."""
+    return chunk(b"tRNS", struct.pack(f">{len(values)}H", *values))
+
+
+def cicp(primaries: int, transfer: int) -> bytes:
+    return chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
+
+
+def packed(kind: bytes, head: bytes, data: bytes) -> bytes:
+    return chunk(kind, head + zlib.compress(data))
+
+
 ANIMATION = {"save_all": True, "append_images": [flat("RGB", "blue")], "duration": 100}
 GOOD = {
     "png 1": (encoded(flat("1", 1), "PNG"), WHITE, EXACT),
@@ -199,12 +271,126 @@ GOOD = {
     "bmp palette": (encoded(palette(), "BMP"), RED, EXACT),
     "ppm": (encoded(flat("RGB", "red"), "PPM"), RED, EXACT),
     "ppm in letters": (b"P3 20 16 255 " + b"255 0 0 " * 320, RED, EXACT),
+    "tiff float RGB": (
+        deep_tiff([alike((0.2, 0.4, 2), "<f4")], 32, 2, channels=3, tags={339: [3] * 3}),
+        (0.1, 0.2, 1),
+        EXACT,
+    ),
+    "tiff 16-bit float": (deep_tiff([alike(0.2, ">f2")], 16, 1, order=">", tags={339: 3}), FIFTH, 1e-3),
+    "tiff 64-bit float": (deep_tiff([alike(0.2, "<f8")], 64, 1, tags={339: 3}), FIFTH, 1e-6),
+    "tiff 16-bit planes": (
+        deep_tiff([alike(number, "<u2") for number in (65535, 13107, 0)], 16, 2, channels=3),
+        (1, 0.2, 0),
+        1e-6,
+    ),
+    "tiff 16-bit, white is zero": (deep_tiff([alike(52428, "<u2")], 16, 0), FIFTH, 1e-6),
+    "tiff 8-bit, white is zero": (deep_tiff([alike(204, "u1")], 8, 0), FIFTH, EXACT),
+    "tiff 12-bit": (deep_tiff([b"\x33\x33\x33" * 160], 12, 1), FIFTH, 1e-6),
+    "tiff 12-bit, dim": (deep_tiff([b"\x00\x10\x01" * 160], 12, 1), (1 / 4095,) * 3, 1e-6),
+    "tiff 6-bit": (deep_tiff([b"\x55\x55\x55" * 80], 6, 1), (21 / 63,) * 3, 1e-6),
+    "tiff 24-bit": (deep_tiff([b"\0\0\x80" * 320], 24, 1), (0.5, 0.5, 0.5), 1e-6),
+    "tiff 32-bit unsigned": (deep_tiff([alike(2**32 - 1, "<u4")], 32, 1), WHITE, 1e-6),
+    "tiff 32-bit unsigned, dim": (deep_tiff([alike(2**16, "<u4")], 32, 1), (2**-16,) * 3, 1e-6),
+    "tiff 16-bit signed": (deep_tiff([alike(51, "<i2")], 16, 1, tags={339: 2}), FIFTH, 1e-6),
+    "tiff 16-bit RGBA": (
+        deep_tiff([alike((65535, 0, 0, 32896), "<u2")], 16, 2, channels=4, tags={338: 2}),
+        HALF_RED,
+        EXACT,
+    ),
+    "tiff 16-bit RGBA, premultiplied": (
+        deep_tiff([alike((32896, 0, 0, 32896), "<u2")], 16, 2, channels=4, tags={338: 1}),
+        HALF_RED,
+        EXACT,
+    ),
+    "tiff float RGBA, bright": (
+        deep_tiff([alike((8, 0, 0, 128 / 255), "<f4")], 32, 2, channels=4, tags={338: 2, 339: [3] * 4}),
+        HALF_RED,
+        EXACT,
+    ),
+    "tiff 8-bit gray, premultiplied": (
+        deep_tiff([alike((0, 204), "u1")], 8, 1, channels=2, tags={338: 1}),
+        FIFTH,
+        EXACT,
+    ),
+    "tiff RGB of five channels": (
+        deep_tiff([alike((255, 0, 0, 9, 9), "u1")], 8, 2, channels=5, tags={338: [0, 0]}),
+        RED,
+        EXACT,
+    ),
+    "tiff CMYK with alpha": (
+        deep_tiff([alike((0, 255, 255, 0, 128), "u1")], 8, 5, channels=5, tags={338: 2}),
+        HALF_RED,
+        EXACT,
+    ),
+    "tiff CMYK 16-bit": (deep_tiff([alike((0, 65535, 65535, 0), "<u2")], 16, 5, channels=4), RED, EXACT),
+    "tiff LAB 16-bit": (deep_tiff([alike((32896, 0, 0), "<u2")], 16, 8, channels=3), (0.469,) * 3, 2 / 255),
+    # sRGB's red is L* 54.3, a* 80.8, b* 69.9 under D50; a and b lie in the file as 256 times that
+    "tiff LAB 16-bit, red": (deep_tiff([alike((35579, 20685, 17892), "<u2")], 16, 8, channels=3), RED, 10 / 255),
+    "bigtiff": (deep_tiff([alike(51, "u1")], 8, 1, order=">", big=True), FIFTH, EXACT),
+    "bigtiff 16-bit": (deep_tiff([alike(13107, "<u2")], 16, 1, big=True), FIFTH, 1e-6),
+    "tiff 16-bit linear profile": (deep_tiff([alike(32896, "<u2")], 16, 1, tags={34675: LINEAR_GREY}), LIT, 2 / 255),
+    "tiff float linear profile": (
+        deep_tiff([alike(128 / 255, "<f4")], 32, 1, tags={339: 3, 34675: LINEAR_GREY}),
+        LIT,
+        2 / 255,
+    ),
+    "tiff float RGB linear profile": (
+        deep_tiff([alike((128 / 255,) * 3, "<f4")], 32, 2, channels=3, tags={339: [3] * 3, 34675: LINEAR_RGB}),
+        LIT,
+        2 / 255,
+    ),
+    "png 16-bit linear profile": (encoded(flat("I;16", 32896), "PNG", icc_profile=LINEAR_GREY), LIT, 2 / 255),
+    "png linear gamma": (flat_png(b"\x80\x80\x80", 8, 2, LINEAR_GAMMA), LIT, 2 / 255),
+    "png grey linear gamma": (flat_png(b"\x80", 8, 0, LINEAR_GAMMA), LIT, 2 / 255),
+    "png 16-bit linear gamma": (flat_png(b"\x80\x80", 16, 0, LINEAR_GAMMA), LIT, 2 / 255),
+    "png palette linear gamma": (flat_png(b"\0", 8, 3, LINEAR_GAMMA + chunk(b"PLTE", b"\x80\x80\x80")), LIT, 2 / 255),
+    "png gamma of sRGB": (flat_png(b"\x80", 8, 0, P3_GAMMA), GREY, EXACT),
+    "png gamma, but sRGB": (flat_png(b"\x80", 8, 0, chunk(b"sRGB", b"\0") + LINEAR_GAMMA), GREY, EXACT),
+    "png gamma 0": (flat_png(b"\x80", 8, 0, chunk(b"gAMA", bytes(4))), GREY, EXACT),
+    "png chromaticities of P3": (flat_png(WIDE, 8, 2, P3_GAMMA), OF_P3, 1.5 / 255),
+    "png chromaticities of nothing": (
+        flat_png(b"\x80\x80\x80", 8, 2, P3_GAMMA[:16] + chunk(b"cHRM", bytes(32))),
+        GREY,
+        EXACT,
+    ),
+    "png cICP of P3": (flat_png(WIDE, 8, 2, cicp(12, 13)), OF_P3, 1.5 / 255),
+    "png cICP, linear": (flat_png(b"\x80\x80\x80", 8, 2, cicp(1, 8)), LIT, 2 / 255),
+    "png cICP above gAMA": (flat_png(b"\x80\x80\x80", 8, 2, cicp(1, 13) + LINEAR_GAMMA), GREY, EXACT),
+    # 203 cd/m², paper white, is 0.58 in PQ and 0.75 in HLG (ITU-R BT.2408)
+    "png cICP, PQ": (flat_png(b"\x94\x94\x94", 8, 2, cicp(9, 16)), WHITE, 3 / 255),
+    "png cICP, HLG": (flat_png(b"\xbf\xbf\xbf", 8, 2, cicp(9, 18)), WHITE, 3 / 255),
+    "png 1-bit, clear": (png((b"\0" + b"\xff" * 3) * 16, 1, 0, extra=clear(1)), WHITE, EXACT),
+    "png 4-bit, clear": (png((b"\0" + b"\x33" * 10) * 16, 4, 0, extra=clear(3)), WHITE, EXACT),
+    "png 4-bit, other clear": (png((b"\0" + b"\x33" * 10) * 16, 4, 0, extra=clear(4)), FIFTH, EXACT),
+    "png 16-bit, clear": (flat_png(b"\x33\x33", 16, 0, clear(0x3333)), WHITE, EXACT),
+    "png 16-bit, other clear": (flat_png(b"\x33\x33", 16, 0, clear(0x3334)), FIFTH, EXACT),
+    "png 16-bit RGB, clear": (flat_png(b"\x33\x33" * 3, 16, 2, clear(0x3333, 0x3333, 0x3333)), WHITE, EXACT),
+    "png 16-bit RGB, other clear": (flat_png(b"\x33\x33" * 3, 16, 2, clear(0x3333, 0x3333, 0x3334)), FIFTH, EXACT),
+    "png with much text": (flat_png(b"\xff\0\0", 8, 2, packed(b"zTXt", b"a\0\0", bytes(2_000_000))), RED, EXACT),
+    "png with 70 MB of text": (
+        flat_png(b"\xff\0\0", 8, 2, packed(b"iTXt", b"a\0\1\0\0\0", bytes(70_000_000))),
+        RED,
+        EXACT,
+    ),
+    "png with a large profile": (
+        flat_png(b"\x80" * 3, 8, 2, packed(b"iCCP", b"a\0\0", LINEAR_RGB + bytes(2_000_000))),
+        LIT,
+        2 / 255,
+    ),
+    "png with no profile in its chunk": (flat_png(b"\x80" * 3, 8, 2, chunk(b"iCCP", b"a")), GREY, EXACT),
+    "bmp alpha": (bmp(b"\0\0\xff\x80", 0xFF0000, 0xFF00, 0xFF, 0xFF000000), HALF_RED, EXACT),
+    "bmp alpha never set": (bmp(b"\0\0\xff\0", 0xFF0000, 0xFF00, 0xFF, 0xFF000000), RED, EXACT),
+    "pgm 16-bit, dim": (b"P5 20 16 65535 " + b"\0\x64" * 320, (100 / 65535,) * 3, 1e-6),
+    "pgm 12-bit, dim": (b"P5 20 16 4095 " + b"\0\x10" * 320, (16 / 4095,) * 3, 1e-5),
+    "pgm in letters, dim": (b"P2 20 16 4095 " + b"16 " * 320, (16 / 4095,) * 3, 1e-5),
     "pgm 16-bit": (b"P5 20 16 65535 " + b"\x33\x33" * 320, (0.2, 0.2, 0.2), EXACT),
 }
 if features.check("jpg_2000"):
     GOOD["jpeg 2000"] = encoded(flat("RGB", "red"), "JPEG2000"), RED, LOSSY
     GOOD["jpeg 2000 alpha"] = encoded(flat("RGBA", (255, 0, 0, 128)), "JPEG2000"), HALF_RED, LOSSY
 if features.check("avif"):
+    P3_AVIF = encoded(flat("RGB", tuple(WIDE)), "AVIF", quality=100).replace(b"colrnclx\0\1", b"colrnclx\0\x0c")
+    GOOD["avif of P3"] = P3_AVIF, OF_P3, LOSSY
     GOOD["avif"] = encoded(flat("RGB", "red"), "AVIF"), RED, LOSSY
     GOOD["avif alpha"] = encoded(flat("RGBA", (255, 0, 0, 0)), "AVIF"), WHITE, LOSSY
 
@@ -348,7 +534,41 @@ HUGE_TILE = tiff(
     zlib.compress(bytes(4)),
     {256: 20, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: 30000, 323: 30000, 324: 8, 325: 12},
 )
+CFA, PREVIEW, DNG = {33422: b"\0\1\1\2"}, {254: 1, 330: 8}, {50706: b"\1\4\0\0"}
+PREVIEWS = {kind: deep_tiff([alike((9, 9, 9), "u1")], 8, 2, channels=3, tags=tags) for kind, tags in
+            {"cfa": CFA, "nef": PREVIEW, "dng": DNG}.items()}  # fmt: skip
+
+
+def frame(data: bytes, offset: int, value: int) -> bytes:
+    """A JPEG with a byte of its frame's header changed: 1 is the marker, 4 the bits, 9 the channels."""
+    at = data.find(b"\xff\xc0") + offset
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
+
 BAD = {
+    "12-bit jpeg": (frame(JPEG_BYTES, 4, 12), "a JPEG of 12 bits a channel, .* save it as an ordinary JPEG or PNG"),
+    "lossless jpeg": (frame(JPEG_BYTES, 1, 0xC3), "a lossless or hierarchical JPEG, .* save it"),
+    "jpeg-ls": (frame(JPEG_BYTES, 1, 0xF7), "a lossless or hierarchical JPEG, .* save it"),
+    "jpeg of two channels": (frame(JPEG_BYTES, 9, 2), "a JPEG of 2 channels, .* save it"),
+    "jpeg of fill bytes": (JPEG_BYTES[:2] + b"\xff" * 20_000 + JPEG_BYTES[2:], "damaged or incomplete"),
+    "png of an iPhone app": (PNG_BYTES[:8] + chunk(b"CgBI", bytes(4)) + PNG_BYTES[8:], "save it as an ordinary PNG"),
+    "bmp of four bits a channel": (bmp(b"\0\x0f", 0xF00, 0xF0, 0xF, 0xF000), "a rare kind of picture"),
+    "tiff 64-bit integer": (deep_tiff([alike(1, "<i8")], 64, 1, tags={339: 2}), r"unusual kind \(64-bit gray\); save"),
+    "tiff complex": (deep_tiff([alike(1, "<c8")], 64, 1, tags={339: 6}), "unusual kind"),
+    "tiff 16-bit palette": (deep_tiff([alike(1, "<u2")], 16, 3), r"unusual kind \(16-bit palette\)"),
+    "tiff of three grays": (deep_tiff([alike((1, 2, 3), "u1")], 8, 1, channels=3), "8-bit gray in 3 channels"),
+    "tiff float LAB": (
+        deep_tiff([alike((1, 2, 3), "<f4")], 32, 8, channels=3, tags={339: [3] * 3}),
+        "32-bit float LAB",
+    ),
+    "tiff YCbCr": (deep_tiff([alike((1, 2, 3), "u1")], 8, 6, channels=3), "8-bit YCbCr in 3 channels"),
+    "tiff LERC": (deep_tiff([b"Lerc2"], 16, 1, tags={259: 34887}), "16-bit gray, compression 34887"),
+    "tiff 16-bit, cut": (deep_tiff([alike(1, "<u2")], 16, 1, tags={273: 100_000}), "damaged or incomplete"),
+    **{f"{kind} preview": (data, "camera raw .* export the photo as JPEG") for kind, data in PREVIEWS.items()},
+    "cr2": (b"II*\0" + struct.pack("<I", 16) + b"CR\2\0" + bytes(4) + PREVIEWS["nef"][-80:], "camera raw|damaged"),
+    "raf": (b"FUJIFILMCCD-RAW 0201" + bytes(60), "camera raw"),
+    "cr3": (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "camera raw"),
+    "rw2": (b"IIU\0\x18\0\0\0" + bytes(60), "camera raw"),
     "empty": (b"", "is empty"),
     "text": (b"What does a picture taste like?\n" * 9, "is not a picture"),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"/>', "is not a picture"),
@@ -374,6 +594,10 @@ BAD = {
     "png, bad checksum of pixels": (PNG_BYTES[:-16] + b"????" + PNG_BYTES[-12:], "damaged or incomplete"),
     "png without pixels": (png(b"", 8, 2), "damaged or incomplete"),
     "png without its end": (PNG_BYTES[:-12], "damaged or incomplete"),
+    "bomb of 16-bit RGB, one color clear": (
+        png(bytes(180001), 16, 2, (30000, 30000), extra=clear(1, 2, 3)),
+        "too large|up to (75|100) million",
+    ),
     "png of no width": (png(b"", 8, 2, (0, 16)), "0 x 16 pixels|damaged"),
     "bomb": (png(bytes(90001), 8, 2, (30000, 30000)), "too large|up to 100 million"),
     "bomb below Pillow's limit": (png(bytes(33001), 8, 2, (11000, 11000)), "has 121 million pixels; up to 100 million"),
@@ -408,22 +632,19 @@ def assert_is_sentence(message: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [None, 200, 10])
-def test_pillow_s_own_limit_neither_warns_nor_leaks(limit, monkeypatch):
+def test_pillow_s_own_limit_neither_warns_nor_leaks_nor_counts(limit, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)  # warns above 200 pixels, raises above 400; ours has 320
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        if limit == 10:
-            with pytest.raises(ImageError, match="too large"):
-                images.load(GOOD["png RGB"][0])
-        else:
-            assert colored(images.load(GOOD["png RGB"][0]), RED, 0)
-        with pytest.raises(ImageError, match=r"too large|up to 100 million"):
+        assert colored(images.load(GOOD["png RGB"][0]), RED, 0)
+        with pytest.raises(ImageError, match="up to 100 million"):
             images.load(BAD["bomb"][0])
     assert not seen
+    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_file_of_too_many_bytes_is_not_read_to_its_end(monkeypatch, tmp_path):
-    monkeypatch.setattr(images, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(opening, "MAX_BYTES", 1_000_000)
     path = tmp_path / "photo.jpg"
     with open(path, "wb") as file:
         file.truncate(10**12)  # a hole: takes no room on the disk
@@ -461,7 +682,7 @@ def test_unreadable_files(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", GOOD)
 def test_damage_never_raises_anything_else(name, monkeypatch):
     """Overwrites bytes of every good file at random, more often near its head, or cuts it."""
-    monkeypatch.setattr(images, "MAX_PIXELS", 1_000_000)  # damage makes sizes large, and tests slow
+    monkeypatch.setattr(decoding, "MAX_MEMORY", 4_000_000)  # damage makes sizes large, and tests slow
     data, *_ = GOOD[name]
     chance = random.Random(name)
     for _ in range(25):
@@ -471,6 +692,115 @@ def test_damage_never_raises_anything_else(name, monkeypatch):
         end = chance.choice((len(data), chance.randrange(len(data))))
         with contextlib.suppress(ImageError):
             assert_is_image(images.load(bytes(broken[:end]), 64))
+
+
+# --- Deep files: tiles and predictors ---------------------------------------------------------------------------------
+
+SLOPES = np.stack(
+    [np.arange(40) * 1600 + np.zeros((24, 1)), np.arange(24)[:, None] * 2700 + np.zeros(40), np.full((24, 40), 500)], -1
+).astype(np.uint16)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("predictor", [1, 2])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_tiles_of_16_bits(order, predictor, compression):
+    """40 x 24 pixels in 3 x 2 tiles of 16 x 16, the outer ones filled up."""
+    filled = np.pad(SLOPES, ((0, 8), (0, 8), (0, 0)))
+    tiles = [filled[y : y + 16, x : x + 16] for y in (0, 16) for x in (0, 16, 32)]
+    if predictor == 2:  # each number less the one to the left of it
+        tiles = [np.concatenate([tile[:, :1], np.diff(tile, axis=1)], axis=1) for tile in tiles]
+    packed = [tile.astype(f"{order}u2").tobytes() for tile in tiles]
+    packed = [zlib.compress(tile) for tile in packed] if compression == 8 else packed
+    starts = [8 + sum(map(len, packed[:i])) for i in range(6)]
+    tags = {256: 40, 257: 24, 258: [16] * 3, 259: compression, 262: 2, 277: 3, 317: predictor, 322: 16, 323: 16}
+    data = tiff(b"".join(packed), tags | {324: starts, 325: [len(tile) for tile in packed]}, order)
+    np.testing.assert_allclose(images.load(data)[0], SLOPES / 65535, atol=1e-6)
+
+
+def test_strips_of_floats_with_their_predictor():
+    """The bytes of a row are sorted by significance, then each is less the one to the left of it."""
+    values = (SLOPES[..., 0] / 65535).astype(">f4")
+    sorted_bytes = values.view(np.uint8).reshape(24, 40, 4).swapaxes(1, 2).reshape(24, 160)
+    differences = np.concatenate([sorted_bytes[:, :1], np.diff(sorted_bytes, axis=1)], axis=1)
+    data = deep_tiff([zlib.compress(differences.tobytes())], 32, 1, (40, 24), tags={259: 8, 317: 3, 339: 3})
+    np.testing.assert_array_equal(images.load(data)[0, :, :, 0], values)
+
+
+def test_deep_files_are_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gray = Image.fromarray(SLOPES[..., 0])
+    np.testing.assert_allclose(
+        images.load(encoded(gray, "PNG", exif=exif))[0, :, :, 0], np.rot90(SLOPES[..., 0], -1) / 65535, atol=1e-6
+    )
+    data = deep_tiff([SLOPES.astype("<u2")], 16, 2, (40, 24), channels=3, tags={274: 6})
+    np.testing.assert_allclose(images.load(data)[0], np.rot90(SLOPES, -1) / 65535, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [None, 7, 16])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK", "I;16"])
+def test_bands_leave_no_seams(mode, side, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 4), dtype=np.uint8)
+    image = Image.fromarray(pixels).convert("RGB" if mode == "P" else "L" if mode == "I;16" else mode).convert(mode)
+    whole = images.load(image, side)
+    monkeypatch.setattr(deep, "BAND", 1)
+    np.testing.assert_array_equal(images.load(image, side), whole)
+
+
+# --- Large files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_photo_of_108_megapixels_is_read_reduced():
+    strip = encoded(
+        Image.new("L", (12_000, 16), 128), "JPEG"
+    )  # its header made to say 9000 rows; the rest reads as gray
+    at = strip.find(b"\xff\xc0") + 5
+    photo = strip[:at] + struct.pack(">H", 9000) + strip[at + 2 :]
+    assert images.load(photo, 512).shape == (1, 384, 512, 3)
+    with pytest.raises(ImageError, match="108 million pixels; up to 100 million"):
+        images.load(photo)
+
+
+def test_what_counts_is_memory_while_decoding(monkeypatch):
+    """A megapixel within 1 MB: a JPEG is decoded reduced, gray takes a byte a pixel, color four."""
+    monkeypatch.setattr(decoding, "MAX_MEMORY", 1_000_000)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 10_000)
+    color = Image.new("RGB", (1000, 1000), "red")
+    for data in (encoded(color, "JPEG"), encoded(color.convert("L"), "PNG"), encoded(color.convert("P"), "GIF")):
+        assert images.load(data, 50).shape == (1, 50, 50, 3)
+    for format, options in (("PNG", {}), ("WEBP", {}), ("TIFF", {}), ("JPEG", {"progressive": True})):
+        with pytest.raises(ImageError, match="has 1 million pixels; up to 0 million"):
+            images.load(encoded(color, format, **options), 50)
+
+
+# --- What is left out -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_frames_that_are_left_out_are_told(format):
+    frames = [flat("RGB", color) for color in ("red", "lime", "blue")]
+    picture = images.read(encoded(frames[0], format, save_all=True, append_images=frames[1:]))
+    assert colored(picture.pixels, RED, LOSSY)
+    assert picture.notes("a.gif") == ["Only the first of the 3 pictures in a.gif is painted."]
+
+
+def test_a_chain_of_pages_without_end_is_not_followed():
+    data = bytearray(TIFF_BYTES)
+    start = struct.unpack_from("<I", data, 4)[0]
+    struct.pack_into("<I", data, start + 2 + 12 * struct.unpack_from("<H", data, start)[0], start)
+    assert images.read(bytes(data)).frames == 1
+
+
+def test_transparency_is_told():
+    half = flat("RGBA", (255, 0, 0, 255))
+    assert images.read(encoded(half, "PNG")).notes("a.png") == []
+    half.paste((0, 0, 0, 0), (0, 0, 10, 16))
+    for format in ("PNG", "WEBP", "TIFF", "GIF"):
+        picture = images.read(encoded(half, format))
+        assert picture.opacity == (0, 1)
+        assert picture.notes("a.png") == ["What is transparent in a.png is painted as white."]
+    assert images.read(GOOD["png 16-bit, clear"][0]).opacity == (0, 0)
 
 
 # --- Arrays -----------------------------------------------------------------------------------------------------------

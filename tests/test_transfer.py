@@ -230,10 +230,17 @@ def test_a_style_is_never_enlarged(transfer, monkeypatch):
     assert sizes == [(50, 45)]
 
 
-@pytest.mark.parametrize("shape", [(3, 64), (64, 3), (1, 50), (17, 19)])
-def test_any_proportions(transfer, shape):
+@pytest.mark.parametrize("shape", [(16, 64), (64, 16), (3, 10), (17, 19)])
+def test_any_proportions_that_leave_16_pixels(transfer, shape):
     last = paint(transfer, content=toy.picture(*shape))[-1]
     assert max(last.image.shape) == 64
+
+
+@pytest.mark.parametrize(("shape", "enough"), [((3, 64), 342), ((64, 15), 69), ((1, 50), 800)])
+def test_a_strip_is_refused_with_the_size_that_would_do(transfer, shape, enough):
+    with pytest.raises(ValueError, match=rf"size: 64 would make content .* at least {enough},"):
+        paint(transfer, content=toy.picture(*shape))
+    images.check_strip(*shape, enough, "content")
 
 
 def test_weights_are_tensors_so_that_new_ones_do_not_compile_anew():

@@ -138,8 +138,9 @@ def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Cal
     with tqdm(total=1, bar_format=layout, dynamic_ncols=True, disable=not watched) as bar:
 
         def report(frame: "Frame") -> None:
-            if frame.step == 0 and painting.note:
-                tell(painting.note)  # a lowered size: now, not after the long run
+            if frame.step == 0:
+                for note in filter(None, (painting.note, *painting.notes)):
+                    tell(note)  # now, not after the long run
             if options.json:
                 facts = {"step": frame.step, "steps": frame.steps, "size": frame.image.shape[:2]}
                 write(json.dumps({**facts, "seconds": round(frame.elapsed, 3), "losses": frame.losses}))
@@ -167,7 +168,7 @@ def _summarize(
     for note in notes:
         tell(note)
     if options.json:
-        lowered = [painting.note] if painting.note and painting.note not in notes else []
+        told = [note for note in (painting.note, *painting.notes) if note and note not in notes]
         summary = {
             "output": options.output,
             "network": network.name,
@@ -175,7 +176,7 @@ def _summarize(
             "seconds": round(frame.elapsed, 3),
             "steps_per_second": round(frame.step / frame.elapsed, 3) if frame.elapsed > 0 else None,
             "peak_memory_bytes": peak_memory(),
-            "notes": [*lowered, *notes],
+            "notes": [*told, *notes],
         }
         write(json.dumps(summary))
     elif not code:

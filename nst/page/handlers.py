@@ -108,7 +108,7 @@ class Handlers:
         path = folder / display.file_name(run.content, run.style)
         assert run.frame is not None
         run.save(path)
-        sentence = " ".join(filter(None, (display.ending(run.frame, run.shape), run.note)))
+        sentence = " ".join(filter(None, (display.ending(run.frame, run.shape), run.note, *run.notes)))
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
         view = show(path, (kept(path), run.content, run.style), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
