@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
-from nst import colors, decoding, opening
-from nst.decoding import MIN_SIDE, Picture, fit
-from nst.opening import MAX_BYTES, ImageError
+from nst.formats import colors, decoding, opening
+from nst.formats.decoding import MIN_SIDE, Picture, fit
+from nst.formats.opening import MAX_BYTES, ImageError
 
 __all__ = ["MAX_BYTES", "MIN_SIDE", "ImageError", "Picture", "fit"]  # besides what is defined here
 

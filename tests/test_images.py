@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from nst import decoding, deep, images, opening
+from nst import images
+from nst.formats import decoding, deep, opening
 from nst.images import ImageError
 
 SIZE = (20, 16)  # width, height

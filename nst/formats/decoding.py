@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from nst import colors, deep, opening
-from nst.deep import Deep
-from nst.opening import ImageError, Source
+from nst.formats import colors, deep, opening
+from nst.formats.deep import Deep
+from nst.formats.opening import ImageError, Source
 
 MAX_PIXELS = 100_000_000  # of the result: 2.3 GB
 MAX_MEMORY = 1_200_000_000  # bytes of the decoded file: 300 million pixels of a PNG, any JPEG that is read reduced

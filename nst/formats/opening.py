@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from nst.deep import Deep
-from nst.tiff import Tiff
+from nst.formats.deep import Deep
+from nst.formats.tiff import Tiff
 
 MAX_BYTES = 100_000_000  # of the file
 MAX_SCANS = 200  # in a JPEG; progressive files have 10, 100 MB have room for 800,000, and each updates all pixels

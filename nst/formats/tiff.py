@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import TiffImagePlugin
 
-from nst.deep import Deep, Rows
+from nst.formats.deep import Deep, Rows
 
 MAX_PAGES = 10_000  # counted, at most
 MAX_SAMPLES = 16  # channels
