@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nst.commands import flags
 from nst.commands.output import FAILED, STOPPED, Stop, quiet_tensorflow, tell, write
-from nst.machine import peak_memory
+from nst.machine import import_tensorflow, peak_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _load(settings: "Settings") -> "StyleTransfer":
     with quiet_tensorflow():
+        import_tensorflow()
         from nst.features import load_network
         from nst.transfer import StyleTransfer
     return StyleTransfer(load_network(settings))

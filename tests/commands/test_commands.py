@@ -83,6 +83,7 @@ ENGINE = textwrap.dedent("""
                             time.sleep(600)
                 step += 1
 
+    sys.modules["keras"] = types.ModuleType("keras")  # for speed
     sys.modules["nst.features"] = types.SimpleNamespace(load_network=load_network)
     sys.modules["nst.transfer"] = types.SimpleNamespace(StyleTransfer=StyleTransfer)
     from nst.__main__ import main
