@@ -227,8 +227,8 @@ def _cache_path(name: str) -> Path:
 
 def _cache_folder() -> Path:
     if folder := os.environ.get("NST_CACHE"):
-        return Path(folder).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "nst"
+        return machine.expand_home(folder)
+    return machine.expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "nst"
 
 
 def _is_painting(source: Path | bytes, original: Original) -> bool:

@@ -1,7 +1,6 @@
 """A VGG (Simonyan and Zisserman 2015) as a function from an image to {layer: activations}; loading and choosing one."""
 
 import contextlib
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -169,8 +168,14 @@ def choose_network(settings: Settings) -> tuple[str, str]:
         return "vgg19", f"Weights from {Path(settings.weights).name}."
     if settings.network != "auto":
         return settings.network, "Chosen in the settings."
-    if (chosen := os.environ.get("NST_NETWORK")) in ("compact", "vgg19"):
+    chosen, complaint = weights.preferred()
+    if chosen != "auto":
         return chosen, "Set by NST_NETWORK."
+    chosen, reason = _choose_by_machine()
+    return chosen, f"{reason} {complaint}".strip()
+
+
+def _choose_by_machine() -> tuple[str, str]:
     if not weights.find_vgg19():
         return "compact", "The built-in compact network: VGG-19's weights are not on this machine."
     if not tf.config.list_physical_devices("GPU"):

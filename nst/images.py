@@ -127,7 +127,7 @@ def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
-    """Raise `ImageError` if `path` cannot be written; for use before a long run."""
+    """Raise `ImageError` if `path` cannot be written, which is tried; for use before a long run."""
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise ImageError(f"{path.name!r} cannot be written; its name should end in {', '.join(suffixes)}.")
@@ -137,6 +137,23 @@ def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_W
         raise ImageError(f"{path} is a folder; give the name of a file.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ImageError(f"The folder {path.parent} is not writable; choose another one for {path.name}.")
+    try:
+        _create_and_remove(_beside(path) if os.path.lexists(path) else path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a path
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path} cannot be written: {reason}; choose another name or folder.") from error
+
+
+def _create_and_remove(path: Path) -> None:
+    path.touch(exist_ok=False)
+    try:
+        path.write_bytes(bytes(4096))  # a full disk may have room for an empty file
+    finally:
+        path.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
 
 
 @contextlib.contextmanager
@@ -147,14 +164,15 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         ImageError: the operating system refused, for instance because the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    temporary = _beside(path)
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
         raise ImageError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # as when the folder is gone
+            temporary.unlink()
 
 
 def save(

@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,36 @@ def peak_memory() -> int | None:
 def is_offline() -> bool:
     """Whether NST_OFFLINE forbids every download."""
     return os.environ.get("NST_OFFLINE", "0") not in ("", "0")
+
+
+def expand_home(path: str) -> Path:
+    """Expand a leading ~/; for a user without a home, to the system's temporary folder."""
+    expanded = os.path.expanduser(path)
+    return Path(tempfile.gettempdir(), expanded[2:]) if expanded.startswith("~/") else Path(expanded)
+
+
+def keras_home() -> Path:
+    """Keras' folder for settings and downloads, found as Keras does."""
+    if folder := os.environ.get("KERAS_HOME"):
+        return Path(folder)
+    return Path(os.path.expanduser("~") if os.access(os.path.expanduser("~"), os.W_OK) else "/tmp", ".keras")
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras, for a process that is ours: whatever backend Keras is set to, it gets TensorFlow.
+
+    TensorFlow imports Keras by itself, so what is wrong with Keras' settings stops networks that need no Keras, too.
+
+    Raises:
+        ValueError: Keras refuses its settings; one sentence that names their file.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        import keras  # noqa: F401
+    except (AssertionError, ValueError) as error:
+        file = keras_home() / "keras.json"
+        reason = str(error) or "a check fails"
+        raise ValueError(f"Keras does not accept the settings in {file}; correct or delete it ({reason}).") from error
 
 
 def gpus() -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, memory, recipe
+from nst import catalogue, images, memory, recipe, weights
 from nst.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ class Painting:
         self._strength = settings.strength  # asked for by `steer`
         self._steered = False
         self._used: list[recipe.Ingredient] = []
+
+    @property
+    def substituted(self) -> bool:
+        """Whether the compact network paints although the settings or NST_NETWORK name VGG-19."""
+        asked = weights.preferred()[0] if self.settings.network == "auto" else self.settings.network
+        return self.network is not None and (asked, self.network.name) == ("vgg19", "compact")
 
     def check(self, settings: Settings) -> None:
         """Raise a ValueError for settings that are not painted here; a subclass knows limits."""

@@ -9,10 +9,12 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
+import tempfile
 import warnings
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +29,7 @@ CONVOLUTIONS = {  # Keras' layer name -> number of filters, first to deepest
 }
 PARTS = "reduce_kernel", "kernel", "expand_kernel"  # applied in this order; all but `kernel` only at low rank
 COMPACT_FILE = Path(__file__).with_name("compact.npz")
-KERAS_CACHE = "~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+KERAS_CACHE = "models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"  # in Keras' folder
 COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: the compact network's normalization
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB in [0, 255], subtracted from every image when VGG-19 was trained
 DOWNLOAD_TIMEOUT = 10  # seconds without an answer
@@ -96,12 +98,25 @@ def find_vgg19() -> Path | None:
     NST_VGG19 names the file, or, as OWNER/NAME/FILE, one in the Hugging Face Hub's cache; default: Keras' download.
     """
     named = os.environ.get("NST_VGG19", "")
-    path = Path(named or KERAS_CACHE).expanduser()
+    path = machine.expand_home(named) if named else machine.keras_home() / KERAS_CACHE
     if not path.is_file() and (parts := re.fullmatch(r"(\w[\w.-]*/\w[\w.-]*)/(.+)", named)):
         from huggingface_hub import try_to_load_from_cache
 
         path = Path(str(try_to_load_from_cache(*parts.groups())))
     return path if path.is_file() else None
+
+
+def preferred() -> tuple[str, str]:
+    """The network that NST_NETWORK names, however it is written (VGG-19): "auto", "compact" or "vgg19".
+
+    Returns:
+        The network, and one sentence if the variable names none of them, which counts as "auto"; else "".
+    """
+    named = os.environ.get("NST_NETWORK", "")
+    network = re.sub(r"[\W_]", "", named).lower() or "auto"
+    if network in ("auto", "compact", "vgg19"):
+        return network, ""
+    return "auto", f"NST_NETWORK is {named!r}, which is taken for auto; it should be auto, compact or vgg19."
 
 
 def imagenet(download: bool | None = None) -> Weights:
@@ -122,18 +137,18 @@ def imagenet(download: bool | None = None) -> Weights:
     if not path and (not download or machine.is_offline()):
         raise WeightsError("VGG-19's weights are not on this machine, and downloading them is turned off")
 
-    import keras
-
     previous = socket.getdefaulttimeout()
-    keras.utils.disable_interactive_logging()  # no progress bar on the caller's standard output
-    try:
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras sets none
-        model = keras.applications.VGG19(include_top=False, weights="imagenet")
-    except Exception as error:  # Keras raises a bare Exception for a failed download
-        raise WeightsError("VGG-19's weights could not be downloaded from the internet") from error
-    finally:
-        socket.setdefaulttimeout(previous)
-    return _caffe_weights(_keras_parameters(model))
+    with _keras() as keras:
+        keras.utils.disable_interactive_logging()  # no progress bar on the caller's standard output
+        try:
+            socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras sets none
+            model = keras.applications.VGG19(include_top=False, weights="imagenet")
+        except Exception as error:  # Keras raises a bare Exception for a failed download
+            done = f"read from {path}" if path else "downloaded"
+            raise WeightsError(f"VGG-19's weights could not be {done}: {_first_line(error)}") from error
+        finally:
+            socket.setdefaulttimeout(previous)
+        return _caffe_weights(_keras_parameters(model))
 
 
 def read(path: str | Path) -> Weights:
@@ -144,16 +159,25 @@ def read(path: str | Path) -> Weights:
             `conv1_1_W`, or MatConvNet's `imagenet-vgg-verydeep-19.mat` or `-16.mat`.
 
     Raises:
-        WeightsError: the file is missing or damaged, or has another format or another network.
+        WeightsError: the file is missing or damaged, has another format or another network, or what reads it is
+            missing.
     """
     path = Path(path)
     readers = {".h5": _read_keras, ".npz": _read_npz, ".mat": _read_matconvnet}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in readers:
         raise WeightsError(f"weights: {path.name} should be a Keras .h5, a NumPy .npz or a MatConvNet .mat file")
     if not path.is_file():
         raise WeightsError(f"weights: there is no file {path}")
     try:
-        weights = readers[path.suffix](path)
+        path.open("rb").close()
+    except OSError as error:
+        raise WeightsError(f"weights: {path.name} cannot be read: {error.strerror}") from error
+    try:
+        weights = readers[path.suffix.lower()](path)
+    except (WeightsError, MemoryError):
+        raise
+    except ImportError as error:
+        raise WeightsError(f"weights: {path.name} cannot be read without a package: {_first_line(error)}") from error
     except Exception as error:  # each format's library raises its own types for damaged or unrelated files
         raise WeightsError(f"weights: {path.name} does not hold the convolutions of a VGG") from error
     _check_shapes(weights, path.name)
@@ -192,6 +216,26 @@ def _to_unit_range(mean: Any) -> tuple[float, float, float]:
     return red, green, blue
 
 
+@contextlib.contextmanager
+def _keras() -> Iterator[Any]:
+    """Keras in float32, whatever its settings say."""
+    try:
+        import keras
+    except Exception as error:  # of the backend
+        named = f"KERAS_BACKEND or {machine.keras_home() / 'keras.json'}"
+        raise WeightsError(f"Keras does not start: {_first_line(error)}; {named} may name what is missing") from error
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield keras
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
 def _keras_parameters(model: Any) -> dict[str, np.ndarray]:
     layers = [layer for layer in model.layers if "_conv" in layer.name]
     pairs = {layer.name: layer.get_weights() for layer in layers}
@@ -199,16 +243,24 @@ def _keras_parameters(model: Any) -> dict[str, np.ndarray]:
 
 
 def _read_keras(path: Path) -> Weights:
-    import keras
+    with _keras() as keras, _lower_case(path) as file:
+        for include_top, network in itertools.product((False, True), ("VGG19", "VGG16")):
+            model = getattr(keras.applications, network)(include_top=include_top, weights=None)
+            with contextlib.suppress(ValueError, UserWarning), warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras only warns about layers that the file lacks
+                model.load_weights(file)
+                return _caffe_weights(_keras_parameters(model))
+    raise ValueError("neither a VGG-19 nor a VGG-16")
 
-    candidates = itertools.product((False, True), (keras.applications.VGG19, keras.applications.VGG16))
-    for include_top, network in candidates:
-        model = network(include_top=include_top, weights=None)  # pyright: ignore[reportArgumentType]
-        with contextlib.suppress(ValueError, UserWarning), warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras only warns about layers that the file lacks
-            model.load_weights(path)
-            return _caffe_weights(_keras_parameters(model))
-    raise WeightsError("neither a VGG-19 nor a VGG-16")
+
+@contextlib.contextmanager
+def _lower_case(path: Path) -> Iterator[Path]:
+    """The file, or a copy of it where its suffix has capitals, which Keras does not know."""
+    if "".join(path.suffixes[-2:]).islower():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(shutil.copy(path, Path(folder, path.name.lower())))
 
 
 def _read_npz(path: Path) -> Weights:

@@ -168,12 +168,18 @@ def test_auto_chooses_and_says_why(monkeypatch, tmp_path, cached, gpus, name, be
         ("vgg19", "auto", "vgg19"),
         ("compact", "auto", "compact"),
         ("vgg19", "compact", "compact"),
+        ("VGG-19 ", "auto", "vgg19"),
         ("x", "auto", "compact"),
     ],
 )
 def test_what_automatic_is_can_be_said_by_the_environment(monkeypatch, no_internet, variable, asked, name):
     monkeypatch.setenv("NST_NETWORK", variable)
     assert choose_network(Settings(network=asked))[0] == name
+
+
+def test_a_misspelt_nst_network_is_part_of_the_reason(monkeypatch, no_internet):
+    monkeypatch.setenv("NST_NETWORK", "vgg20")
+    assert "NST_NETWORK is 'vgg20'" in load_network(Settings()).reason
 
 
 def test_a_weights_file_means_a_genuine_network():

@@ -934,8 +934,35 @@ def test_a_name_as_long_as_names_may_be(tmp_path):
     path = tmp_path / ("x" * 251 + ".png")
     images.save(PICTURE, path)
     assert images.load(path).shape == (1, 80, 60, 3)
-    with pytest.raises(ImageError, match="could not be written"):
-        images.save(PICTURE, tmp_path / ("x" * 252 + ".png"))
+    images.check_writable(path)
+    for write in (images.check_writable, lambda path: images.save(PICTURE, path)):
+        for name in ("x" * 252, "\U0001d4f6" * 63, "nul\0"):
+            with pytest.raises(ImageError, match="cannot be written: .*; choose another name or folder"):
+                write(tmp_path / f"{name}.png")
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_full_disk_is_found_out_beforehand(tmp_path, monkeypatch, existing):
+    def fill_the_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    if existing:
+        (tmp_path / "out.png").write_bytes(b"precious")
+    before = os.listdir(tmp_path)
+    monkeypatch.setattr(type(tmp_path), "write_bytes", fill_the_disk)
+    with pytest.raises(ImageError, match="cannot be written: No space left on device"):
+        images.check_writable(tmp_path / "out.png")
+    assert os.listdir(tmp_path) == before
+
+
+def test_a_folder_that_goes_while_a_file_is_written(tmp_path):
+    with (
+        pytest.raises(ImageError, match="could not be written"),
+        images.atomic_write(tmp_path / "folder/out.png") as temporary,
+    ):
+        (tmp_path / "folder").touch()  # a file now
+        temporary.write_bytes(b"picture")
 
 
 @pytest.mark.parametrize("write", [images.check_writable, lambda path: images.save(PICTURE, path)])

@@ -1,9 +1,12 @@
 """nst.machine: cores, versions, memory, and the GPUs that a driver tells of."""
 
+import os
 import platform
 import subprocess
 import sys
-from types import SimpleNamespace
+import tempfile
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -97,3 +100,38 @@ def test_where_linux_tells_nothing_bfloat16_is_not_fast(monkeypatch):
     monkeypatch.setattr(machine, "_cpu_info", dict)
     assert machine.cpu_flags() == set() and not machine.has_fast_bfloat16()
     assert f"({platform.processor() or 'unknown processor'})" in machine.describe(())
+
+
+def test_a_home_may_be_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert machine.expand_home("~/.cache") == tmp_path / ".cache"
+    assert machine.expand_home("here/~") == Path("here/~")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom the system does not know
+    assert machine.expand_home("~/.cache") == Path(tempfile.gettempdir(), ".cache")
+    assert machine.expand_home("~somebody/pictures") == Path("~somebody/pictures")
+
+
+def test_keras_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert machine.keras_home() == tmp_path / ".keras"
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "models"))
+    assert machine.keras_home() == tmp_path / "models"
+
+
+def test_a_foreign_backend_does_not_matter(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    monkeypatch.setitem(sys.modules, "keras", ModuleType("keras"))
+    machine.import_tensorflow()
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+@pytest.mark.parametrize("error", ["ValueError('Invalid epsilon')", "AssertionError"])
+def test_settings_that_keras_refuses_are_told_with_their_file(monkeypatch, tmp_path, error):
+    (tmp_path / "keras.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=r"does not accept the settings in .*keras\.json; correct or delete"):
+        machine.import_tensorflow()

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sys
 from functools import partial
 
 import keras
@@ -150,6 +151,53 @@ def test_nothing_is_unpickled(tmp_path):
         weights.read(tmp_path / "evil.npz")
 
 
+@pytest.mark.parametrize("name", ["VGG.H5", "My.Vgg.Weights.H5", "VGG.NPZ", "VGG.MAT"])
+def test_suffixes_may_be_in_capitals(model, kernels, tmp_path, name):
+    lower, path = tmp_path / f"saved{name[name.lower().index('vgg') + 3 :].lower()}", tmp_path / name
+    if path.suffix == ".MAT":
+        scipy.io.savemat(lower, matconvnet(kernels))
+    elif path.suffix == ".NPZ":
+        np.savez(lower, **weights._keras_parameters(model))
+    else:
+        model.save_weights(lower) if "Weights" in name else model.save(lower)
+    lower.rename(path)
+    assert_same(weights.read(path), kernels)
+
+
+def test_kerass_settings_do_not_round_the_weights(model, kernels, tmp_path):
+    model.save_weights(tmp_path / "vgg.weights.h5")
+    keras.config.set_dtype_policy("float16")
+    try:
+        assert_same(weights.read(tmp_path / "vgg.weights.h5"), kernels)
+        assert keras.config.dtype_policy().name == "float16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "sentence"),
+    [
+        ("vgg.h5", "keras", r"Keras does not start: .*; KERAS_BACKEND or .*keras\.json may name"),
+        ("vgg.mat", "scipy.io", r"vgg\.mat cannot be read without a package: .*scipy"),
+    ],
+)
+def test_a_missing_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch, name, missing, sentence):
+    (tmp_path / name).write_bytes(b"not looked at")
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(WeightsError, match=sentence):
+        weights.read(tmp_path / name)
+
+
+def test_an_unreadable_file_is_not_called_another_network(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "vgg.npz").touch()
+    monkeypatch.setattr(type(tmp_path), "open", refuse)
+    with pytest.raises(WeightsError, match=r"vgg\.npz cannot be read: Permission denied"):
+        weights.read(tmp_path / "vgg.npz")
+
+
 def test_other_suffixes_are_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"weights.pkl should be"):
         weights.read(tmp_path / "weights.pkl")
@@ -202,6 +250,44 @@ def test_keras_download_is_found_and_a_named_file_comes_first(model, kernels, ba
     np.savez(bare / "mine.npz", **weights._keras_parameters(model))
     assert weights.find_vgg19() == bare / "mine.npz"
     assert_same(weights.imagenet(), kernels)
+
+
+def test_keras_download_is_looked_for_where_keras_puts_it(bare, monkeypatch):
+    monkeypatch.setattr(weights, "KERAS_CACHE", "models/vgg19.h5")
+    monkeypatch.setenv("KERAS_HOME", str(bare))
+    (bare / "models").mkdir()
+    (bare / "models" / "vgg19.h5").touch()
+    assert weights.find_vgg19() == bare / "models" / "vgg19.h5"
+
+
+@pytest.mark.parametrize(
+    ("cached", "sentence"), [(False, "could not be downloaded: No room"), (True, "read from .*h5")]
+)
+def test_why_kerass_weights_are_not_had_is_told(bare, monkeypatch, cached, sentence):
+    def fail(**_):
+        raise OSError("No room.\nReally.")
+
+    if cached:
+        (bare / "keras.h5").touch()
+    monkeypatch.setattr("keras.applications.VGG19", fail)
+    with pytest.raises(WeightsError, match=sentence) as error:
+        weights.imagenet()
+    assert str(error.value).endswith("No room")
+
+
+@pytest.mark.parametrize(
+    ("variable", "network"),
+    [("", "auto"), ("VGG19", "vgg19"), (" vgg-19 ", "vgg19"), ("Compact", "compact"), ("AUTO", "auto")],
+)
+def test_nst_network_may_be_written_as_people_do(monkeypatch, variable, network):
+    monkeypatch.setenv("NST_NETWORK", variable)
+    assert weights.preferred() == (network, "")
+
+
+def test_a_misspelt_nst_network_is_told(monkeypatch):
+    monkeypatch.setenv("NST_NETWORK", "vgg20")
+    network, complaint = weights.preferred()
+    assert network == "auto" and "'vgg20'" in complaint
 
 
 def test_a_file_that_a_space_preloads_is_found_in_the_hubs_cache(bare, monkeypatch):

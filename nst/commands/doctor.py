@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nst.commands.output import FAILED, quiet_tensorflow, write
+from nst.machine import import_tensorflow
 
 
 def add_to(commands: Any) -> None:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     for finding in doctor.look_around():
         report(finding)
     with contextlib.suppress(Exception), quiet_tensorflow():
-        import tensorflow  # noqa: F401
+        import_tensorflow()
     for finding in doctor.try_out(Studio()):
         code = report(finding) or code
     return code

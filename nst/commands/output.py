@@ -4,26 +4,32 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 FAILED, BAD_INPUT, STOPPED = 1, 2, 130  # exit codes
 
 
 class Stop(BaseException):
-    """Ctrl-C or SIGTERM.  A KeyboardInterrupt that passes through an import may change the exit code."""
+    """Ctrl-C, SIGTERM or SIGHUP.  A KeyboardInterrupt that passes through an import may change the exit code."""
 
 
 def tell(sentence: object, code: int = 0) -> int:
     """Write one line to standard error; returns the exit code that goes with it."""
-    print("nst:", " ".join(str(sentence).split()), file=sys.stderr)
+    _print(f"nst: {' '.join(str(sentence).split())}", sys.stderr)
     return code
 
 
 def write(line: str) -> None:
-    """Write one line to standard output; a closed pipe does not stop a painting."""
+    """Write one line to standard output."""
+    _print(line, sys.stdout)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    """A closed pipe or terminal does not stop a painting."""
     try:
-        print(line, flush=True)
+        print(line, file=stream, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains again at exit
 
 
 @contextlib.contextmanager

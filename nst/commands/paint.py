@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 import json
+import secrets
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,16 +14,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nst.commands import flags
 from nst.commands.output import FAILED, STOPPED, Stop, quiet_tensorflow, tell, write
-from nst.machine import peak_memory
+from nst.machine import import_tensorflow, peak_memory
 
 if TYPE_CHECKING:
     import numpy as np
 
     from nst.painting import Painting
     from nst.settings import Settings
+    from nst.timelapse import Film
     from nst.transfer import Frame, StyleTransfer
 
 _interrupted = threading.Event()
+_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    _STOPS.remove(signal.SIGHUP)  # nohup
 
 
 def add_to(commands: Any) -> None:
@@ -70,24 +76,57 @@ def run(options: argparse.Namespace) -> int:
     if painting.frame is None:
         raise Stop
 
-    picture = painting.save(options.output)
-    notes = [note for note in (trouble, painting.frame.note, *(note for _, note in named)) if note]
+    try:
+        picture, options.output, elsewhere = _save(painting.save, options.output)
+    except ValueError as error:
+        return tell(error, FAILED)
+    notes = [note for note in (trouble, elsewhere, painting.frame.note, *(note for _, note in named)) if note]
+    film_code = 0
     if film:
         if picture is not painting.frame.image:
             film.append(picture)
-        try:
-            _on_signals(_interrupt)
-            film.write(options.timelapse)
-        except Stop:
-            code = STOPPED
-            notes.append(f"{options.timelapse} was not written.")
+        film_code, note = _save_film(film, options.timelapse)
+        notes += [note] if note else []
+    _summarize(options, painting, picture, bool(code) or film_code == STOPPED, notes)
+    return FAILED if elsewhere else code or film_code
+
+
+def _save(write: Callable[[Path], Any], path: str) -> tuple[Any, str, str]:
+    """Write a file to the path, or, if that fails, to the temporary folder or the home: no painting is lost.
+
+    Returns:
+        What `write` returns, the path of the file, and one sentence if that is not the path asked for.
+
+    Raises:
+        ValueError: it cannot be written anywhere.
+    """
+    try:
+        return write(Path(path)), path, ""
+    except ValueError as error:
+        for folder in (tempfile.gettempdir, Path.home):
+            with contextlib.suppress(ValueError, OSError, RuntimeError):  # there is no such folder
+                other = Path(folder(), f"nst-{secrets.token_hex(4)}{Path(path).suffix}")
+                return write(other), str(other), f"{error} It was written to {other} instead."
+        raise
+
+
+def _save_film(film: "Film", path: str) -> tuple[int, str]:
+    """(exit code, one sentence if the film is not at the path).  The picture is saved: no failure may hide that."""
+    try:
+        _on_signals(_interrupt)
+        _, _, elsewhere = _save(film.write, path)
+        return (FAILED, elsewhere) if elsewhere else (0, "")
+    except Stop:
+        return STOPPED, f"{path} was not written."
+    except Exception as error:  # also of the libraries that write films
+        return FAILED, f"{path} was not written: {str(error).rstrip('.') or type(error).__name__}."
+    finally:
         _on_signals(signal.SIG_IGN)
-    _summarize(options, painting, picture, code, notes)
-    return code
 
 
 def _load(settings: "Settings") -> "StyleTransfer":
     with quiet_tensorflow():
+        import_tensorflow()
         from nst.features import load_network
         from nst.transfer import StyleTransfer
     return StyleTransfer(load_network(settings))
@@ -100,7 +139,7 @@ def _interrupt(*_: Any) -> NoReturn:
 
 def _on_signals(handler: Any) -> None:
     _interrupted.clear()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         signal.signal(number, handler)
 
 
@@ -138,9 +177,8 @@ def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Cal
     with tqdm(total=1, bar_format=layout, dynamic_ncols=True, disable=not watched) as bar:
 
         def report(frame: "Frame") -> None:
-            if frame.step == 0:
-                for note in filter(None, (painting.note, *painting.notes)):
-                    tell(note)  # now, not after the long run
+            for note in _early_notes(painting) if frame.step == 0 else ():
+                tell(note)
             if options.json:
                 facts = {"step": frame.step, "steps": frame.steps, "size": frame.image.shape[:2]}
                 write(json.dumps({**facts, "seconds": round(frame.elapsed, 3), "losses": frame.losses}))
@@ -155,20 +193,27 @@ def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Cal
         yield report
 
 
+def _early_notes(painting: "Painting") -> list[str]:
+    """What is to be told before the long run: another network, a lowered size, what is left out."""
+    assert painting.network is not None  # there is a frame
+    notes = painting.network.reason * painting.substituted, painting.note, *painting.notes
+    return [note for note in notes if note]
+
+
 def _summarize(
-    options: argparse.Namespace, painting: "Painting", picture: "np.ndarray", code: int, notes: list[str]
+    options: argparse.Namespace, painting: "Painting", picture: "np.ndarray", stopped: bool, notes: list[str]
 ) -> None:
     """One line of JSON or of text on standard output; notes on standard error."""
     frame, network = painting.frame, painting.network
     assert frame is not None and network is not None  # there is a picture
     height, width = picture.shape[:2]
-    if code:
+    if stopped:
         done = f"Stopped at step {frame.step} of {frame.steps}"
         notes = [f"{done}; what was painted so far is in {options.output}, {width} x {height} pixels.", *notes]
     for note in notes:
         tell(note)
     if options.json:
-        told = [note for note in (painting.note, *painting.notes) if note and note not in notes]
+        early = [note for note in _early_notes(painting) if note not in notes]
         summary = {
             "output": options.output,
             "network": network.name,
@@ -176,9 +221,9 @@ def _summarize(
             "seconds": round(frame.elapsed, 3),
             "steps_per_second": round(frame.step / frame.elapsed, 3) if frame.elapsed > 0 else None,
             "peak_memory_bytes": peak_memory(),
-            "notes": [*told, *notes],
+            "notes": [*early, *notes],
         }
         write(json.dumps(summary))
-    elif not code:
+    elif not stopped:
         painted = f"{width} x {height} pixels, {frame.steps} steps in {frame.elapsed:.1f} s"
         write(f"{options.output}: {painted} by {network.name} in {network.precision}. {network.reason}")

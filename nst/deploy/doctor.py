@@ -37,9 +37,9 @@ def look_around() -> Iterator[Finding]:
     yield from _folders()
     yield _examples()
     yield _vgg19()
-    chosen = os.environ.get("NST_NETWORK", "auto")
-    if chosen not in ("auto", "compact", "vgg19"):
-        yield Finding("NST_NETWORK", chosen, "It should be auto, compact or vgg19; auto is used instead.")
+    chosen, complaint = weights.preferred()
+    if complaint:
+        yield Finding("NST_NETWORK", chosen, complaint)
     most = limits.here()
     yield Finding("page", f"up to {most.size} pixels and {most.steps} steps for each visitor")
 
@@ -47,6 +47,7 @@ def look_around() -> Iterator[Finding]:
 def try_out(studio: "Studio") -> Iterator[Finding]:
     """The checks that take seconds: load the studio's default network and paint a few steps."""
     try:
+        machine.import_tensorflow()
         import tensorflow as tf
 
         studio.warm()
@@ -54,8 +55,10 @@ def try_out(studio: "Studio") -> Iterator[Finding]:
         if studio.unready:
             raise RuntimeError(studio.unready)
     except Exception as error:  # report whatever is broken in one sentence
-        fact = " ".join(f"cannot paint: {type(error).__name__}: {error}".split())[:300]
-        yield Finding("network", fact, "Reinstall: pip install -r requirements.txt", fatal=True)
+        explained = isinstance(error, ValueError)  # then the error says what to do
+        fact = " ".join(f"cannot paint: {'' if explained else type(error).__name__ + ': '}{error}".split())[:300]
+        advice = "" if explained else "Reinstall: pip install -r requirements.txt"
+        yield Finding("network", fact, advice, fatal=True)
         return
     network, settings = engine.network, Settings()
     yield _gpu([device.name for device in tf.config.list_physical_devices("GPU")])
@@ -88,7 +91,7 @@ def _memory() -> Finding:
 def _folders() -> Iterator[Finding]:
     """Check the folders: downloads are kept in the home folder, visitors' pictures in the temporary folder."""
     for name, folder, variable in (
-        ("cache", os.path.expanduser("~"), "HOME"),
+        ("cache", str(machine.expand_home("~/")), "HOME"),
         ("pictures", os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir(), "GRADIO_TEMP_DIR"),
     ):
         while not os.path.exists(folder):  # it will be created

@@ -86,9 +86,13 @@ def duration(seconds: float) -> str:
 
 
 def file_name(content: str | None, style: str | None) -> str:
-    """File name for the result of these two files: letters, digits, hyphens and underscores, then .png."""
-    stems = (re.sub(r"\W+", "-", Path(path or "").stem)[:40].strip("-") or "picture" for path in (content, style))
-    return "_".join(stems) + ".png"
+    """File name for the result of these two files: letters, digits, hyphens and underscores, then .png.
+
+    At most 200 bytes in UTF-8, which Gradio's cache takes; file systems take 255.
+    """
+    stems = (re.sub(r"\W+", "-", Path(path or "").stem)[:40] for path in (content, style))
+    short = (stem.encode()[:96].decode(errors="ignore").strip("-") or "picture" for stem in stems)
+    return "_".join(short) + ".png"
 
 
 def about(seconds: float) -> str:

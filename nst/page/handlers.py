@@ -15,12 +15,12 @@ import gradio as gr
 
 from nst import timelapse
 from nst.images import ImageError
-from nst.page import display
+from nst.page import display, sharing
 from nst.page.display import told, trouble
 from nst.page.results import View, kept, offer, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
-from nst.page.text import CROWD, FAULT, GONE, INVITATION, LOOKING
+from nst.page.text import COPY, CROWD, FAULT, GONE, INVITATION, LOOKING, UNSAVED
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 
@@ -50,7 +50,7 @@ class Handlers:
     def paint(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Iterator[View]:
         """Intermediate pictures as JPEG, last a PNG of the asked size."""
         try:
-            run = Run(content, style, Settings(**dict(zip(PARAMETERS, values))))
+            run = Run(content, style, sharing.settings_of(dict(zip(PARAMETERS, values))))
         except ValueError as error:
             self.studio.leave(_visitor(request))
             yield View(sentence=trouble(str(error)), **_buttons("idle"))
@@ -94,12 +94,15 @@ class Handlers:
             log.exception("Painting failed")
             problem = FAULT
         last = View(**_buttons("idle"))
-        with tempfile.TemporaryDirectory() as folder:  # Gradio copies the file before it resumes us
+        with contextlib.ExitStack() as stack:
             if run.frame is not None:
                 try:
+                    folder = stack.enter_context(tempfile.TemporaryDirectory())  # Gradio copies the file from it
                     last = self._finished(run, Path(folder))
-                except ImageError as error:
-                    problem = str(error)
+                except (ImageError, OSError):  # the page has the frame, and Continue makes a file of the run
+                    log.exception("Saving failed")
+                    problem = f"{UNSAVED} {COPY}"
+                    last = last._replace(picture=run.frame.image, more=gr.update(visible=True))
             yield last._replace(sentence=trouble(problem)) if problem else last
         if problem:
             raise gr.Error(problem, visible=False, print_exception=False)
@@ -108,7 +111,9 @@ class Handlers:
         path = folder / display.file_name(run.content, run.style)
         assert run.frame is not None
         run.save(path)
-        sentence = " ".join(filter(None, (display.ending(run.frame, run.shape), run.note, *run.notes)))
+        network = self.studio.reason(run.settings) if run.substituted else ""
+        notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
+        sentence = " ".join(notes)
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
         view = show(path, (kept(path), run.content, run.style), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
@@ -118,11 +123,15 @@ class Handlers:
         run = self.studio.run(_visitor(request))
         if run is None or run.frame is None:
             return trouble(GONE), gr.update(visible=False)
-        with tempfile.TemporaryDirectory() as folder:
-            path = (Path(folder) / display.file_name(run.content, run.style)).with_suffix(timelapse.suffix())
-            run.film.write(path, max_bytes=FILM_BYTES)
-            film = Path(kept(path))
-            return display.film(f"gradio_api/file={film.as_posix()}"), offer(film)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = (Path(folder) / display.file_name(run.content, run.style)).with_suffix(timelapse.suffix())
+                run.film.write(path, max_bytes=FILM_BYTES)
+                film = Path(kept(path))
+        except (ImageError, OSError):  # as when the disk is full
+            log.exception("Saving a film failed")
+            return trouble(UNSAVED), gr.update(visible=False)
+        return display.film(f"gradio_api/file={film.as_posix()}"), offer(film)
 
     # The handlers below run outside Gradio's queue.
 

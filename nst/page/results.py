@@ -1,5 +1,6 @@
 """Finished pictures: displayed, adjusted by finishing touches, and cached for a day."""
 
+import logging
 import re
 import tempfile
 from dataclasses import fields, replace
@@ -18,7 +19,9 @@ from nst.images import ImageError
 from nst.page import display
 from nst.page.components import data_url
 from nst.page.display import trouble
-from nst.page.text import GONE
+from nst.page.text import GONE, UNSAVED
+
+log = logging.getLogger(__name__)
 
 TOUCHES = tuple(touch.name for touch in fields(Finishing))
 Canvas = tuple[str, str, str]  # paths of the picture before finishing touches, the photo and the painting
@@ -59,20 +62,24 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
     if canvas is None:
         return gr.skip(), gr.skip(), gr.skip()
     painted, content, _ = canvas
+    touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
+    if not touches:
+        return painted, offer(Path(painted)), gr.skip()
     try:
-        touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
-        if not touches:
-            return painted, offer(Path(painted)), gr.skip()
         pixels = _pixels(painted)
         photo = _pixels(content, pixels.shape[:2])
         made = recipe.read(painted)
+    except ImageError:  # deleted from the cache after a day
+        return gr.skip(), gr.skip(), trouble(GONE)
+    try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(painted).name
             texts = replace(made, finishing=touches).texts if made else None
             images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
             finished = kept(path)
-    except ImageError:  # deleted from the cache after a day
-        return gr.skip(), gr.skip(), trouble(GONE)
+    except (ImageError, OSError):  # as when the disk is full
+        log.exception("Saving failed")
+        return gr.skip(), gr.skip(), trouble(UNSAVED)
     return finished, offer(Path(finished)), gr.skip()
 
 

@@ -72,4 +72,7 @@ def start(page: gr.Blocks, studio: Studio) -> None:
     logging.basicConfig(level=logging.INFO)
     threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-    serve(page, studio, inbrowser=desktop)  # on a server it could open a text browser in this terminal
+    try:
+        serve(page, studio, inbrowser=desktop)  # on a server it could open a text browser in this terminal
+    except OSError as error:  # the port is taken, or the address is not this machine's
+        sys.exit(f"The page cannot be served where GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say: {error}")

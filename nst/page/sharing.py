@@ -44,11 +44,34 @@ def check(settings: Settings) -> None:
     """
     limit = limits.here()
     if not MIN_SIZE <= settings.size <= limit.size:
-        raise ValueError(f"size: {settings.size} should be from {MIN_SIZE} to {limit.size} on this page")
+        raise ValueError(_misfit("size", settings.size))
     if (steps := sum(steps for _, steps in settings.scales())) > limit.steps:
         raise ValueError(f"steps: {steps} at all scales together should be {limit.steps} at most on this page")
     if settings.style_scale > MAX_STYLE_SCALE:
-        raise ValueError(f"style_scale: {settings.style_scale:g} should be {MAX_STYLE_SCALE:g} at most on this page")
+        raise ValueError(_misfit("style_scale", settings.style_scale))
+
+
+def settings_of(values: Mapping[str, Any]) -> Settings:
+    """Settings from a visitor's values.  Raises as `Settings` and `check` do, always with the ranges of this page."""
+    try:
+        settings = Settings(**values)
+    except ValueError as error:
+        name = str(error).partition(":")[0]
+        if name not in ("size", "style_scale"):
+            raise
+        raise ValueError(_misfit(name, values[name])) from error
+    check(settings)
+    return settings
+
+
+def _misfit(name: str, value: Any) -> str:
+    """The sentence on a size or a style scale that this page does not take."""
+    low = Settings.__dataclass_fields__["style_scale"].metadata["low"]
+    right = {
+        "size": f"a whole number from {MIN_SIZE} to {limits.here().size}",
+        "style_scale": f"a number from {low:g} to {MAX_STYLE_SCALE:g}",
+    }
+    return f"{name}: {value!r} should be {right[name]} on this page"
 
 
 def from_recipe(recipe: Recipe, controls: Collection[str]) -> Shared:
@@ -126,9 +149,7 @@ def from_query(query: Mapping[str, str], controls: Collection[str]) -> Link:
         if name in query:
             try:
                 value = _parse(type(getattr(Settings(), name)), query[name])
-                settings = Settings(**{name: value})
-                check(settings)
-                valid[name] = getattr(settings, name)
+                valid[name] = getattr(settings_of({name: value}), name)
             except ValueError as error:
                 notes.append(f"Part of your link was ignored: {str(error)[:200]}.")
     return Link(pair, valid, " ".join(notes))

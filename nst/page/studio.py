@@ -119,10 +119,9 @@ class Studio:
         run tries again.
         """
         on_a_space = "SPACE_ID" in os.environ
-        usual = "vgg19" if on_a_space and machine.gpus() else "compact"
-        chosen = os.environ.get("NST_NETWORK", "auto").replace("auto", usual)
+        chosen, _ = weights.preferred()
         try:
-            if chosen == "vgg19":
+            if chosen == "vgg19" or chosen == "auto" and on_a_space and machine.gpus():
                 _download()
             engine = self.engine(Settings())
             self._unready = NOT_COMPILED
@@ -135,7 +134,7 @@ class Studio:
         except Exception:
             self._unready = NOT_WARM
             log.exception("Warming failed")
-        if on_a_space and os.environ.get("NST_NETWORK") != "compact":
+        if on_a_space and chosen != "compact":
             _download()
 
     @property
@@ -219,7 +218,8 @@ def _download() -> None:
 
 
 def _load(settings: Settings, sketcher: "Callable[[Settings], StyleTransfer]") -> "StyleTransfer":
-    from nst.features import load_network  # TensorFlow takes 4 s to import: the page is up before it
+    machine.import_tensorflow()  # takes 4 s: the page is up before it
+    from nst.features import load_network
     from nst.transfer import StyleTransfer
 
     network = load_network(settings)

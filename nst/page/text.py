@@ -10,6 +10,8 @@ INVITATION = "Choose a photo and a painting, or start with an example."
 LOOKING = "Preparing …"
 CROWD = "Too many visitors are waiting; please come back in a few minutes."
 FAULT = "Something went wrong on our side; a smaller size may work."
+UNSAVED = "This page could not save the picture; please try again in a few minutes."
+COPY = "What you see is a copy; Continue paints on and saves again."
 GONE = "This picture has been deleted (we keep pictures for a day); please paint it again."
 LINK_LIMITS = (
     "The link works for a day at most, or until this page restarts, and anyone who has it can see your photo. The "

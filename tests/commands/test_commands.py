@@ -17,16 +17,18 @@ from PIL import Image
 
 from nst import images, recipe, timelapse
 from nst.commands import _parser, flags
+from nst.commands.paint import _save
 from nst.commands.recipe import _command
 from nst.settings import Settings
 from nst.timelapse import FILM_FRAMES, FILM_SIDE, Film
+from tests.conftest import STOPS
 from tests.serving import HANG
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--size", "64", "--min-scale", "32", "--steps", "4"]
 
 ENGINE = textwrap.dedent("""
-    import contextlib, os, signal, sys, time, types
+    import contextlib, os, shutil, signal, sys, time, types
     import numpy as np
     from nst import images
 
@@ -42,6 +44,14 @@ ENGINE = textwrap.dedent("""
         from nst import memory
 
         memory.available = lambda: int(os.environ["MEMORY"])
+
+    if behavior == "no film":
+        from nst import timelapse
+
+        def write(*_, **__):
+            raise RuntimeError("no such codec")
+
+        timelapse.write = write
 
     if behavior == "slow film":
         from nst import timelapse
@@ -73,6 +83,8 @@ ENGINE = textwrap.dedent("""
                     frame = types.SimpleNamespace(step=step, steps=steps, scale=side, image=image, losses=losses,
                                                   elapsed=step / 2, remaining=0.0, note="")
                     yield frame
+                    if behavior == "no folder":
+                        shutil.rmtree("folder", ignore_errors=True)
                     if behavior == "overflow":
                         raise FloatingPointError("The loss overflowed at step 1; try a lower learning rate.")
                     if behavior == "slow":
@@ -83,6 +95,7 @@ ENGINE = textwrap.dedent("""
                             time.sleep(600)
                 step += 1
 
+    sys.modules["keras"] = types.ModuleType("keras")  # for speed
     sys.modules["nst.features"] = types.SimpleNamespace(load_network=load_network)
     sys.modules["nst.transfer"] = types.SimpleNamespace(StyleTransfer=StyleTransfer)
     from nst.__main__ import main
@@ -154,7 +167,7 @@ def test_help_names_every_setting_with_its_default_and_range(run):
             assert f"default:{default}" in flat
         for choice in knob.metadata["choices"]:
             assert choice in flat
-    assert "(default: 512; 64 to 4096)" in out
+    assert "(default: 512; 64 to 4096)" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("knob", fields(Settings), ids=lambda knob: knob.name)
@@ -416,7 +429,7 @@ def test_interrupting_a_real_run_saves_what_is_painted(start, tmp_path):
     assert size(tmp_path / "out.png") == ("PNG", 64, 48)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPS)
 def test_stopping_saves_picture_and_film(start, tmp_path, number):
     (tmp_path / "out.png").write_bytes(b"old")
     process = start(*paint("--json", "--timelapse", "film.gif"), behavior="slow")
@@ -429,6 +442,31 @@ def test_stopping_saves_picture_and_film(start, tmp_path, number):
     assert size(tmp_path / "film.gif") == ("GIF", 64, 48)
     with Image.open(tmp_path / "out.png") as image:
         assert image.getpixel((32, 24)) == (200, 100, 0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP.")
+def test_a_closed_terminal_leaves_the_picture(start, tmp_path):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    pytest.importorskip("termios").tcsetwinsize(theirs, (24, 100))
+    process = start(*paint(), behavior="slow", stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    bar = b""
+    while b"loss" not in bar:  # of the first frame
+        bar += os.read(ours, 4096)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=HANG) == 130
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP.")
+def test_nohup_paints_to_the_end(start):
+    process = start(*paint("--json", "--steps", 2000), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=HANG)
+    assert process.returncode == 0
 
 
 def test_a_stop_that_is_lost_in_a_callback_is_heeded_at_the_next_frame(start, tmp_path):
@@ -473,6 +511,61 @@ def test_frames_and_transparency_that_are_left_out_are_told(run, tmp_path):
     ]
     assert (code, err) == (0, "".join(f"nst: {note}\n" for note in notes))
     assert json.loads(out.splitlines()[-1])["notes"] == notes
+
+
+# --- what fails after the run -----------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_gone_loses_no_picture(run, tmp_path, monkeypatch):
+    for folder in ("folder", "spare"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "spare"))
+    more = ["--json", "--timelapse", "folder/film.gif"]
+    code, out, err = run(
+        "paint", "photo.jpg", "painting.png", "-o", "folder/out.png", *TINY, *more, behavior="no folder"
+    )
+    picture, film = sorted((tmp_path / "spare").iterdir(), key=lambda path: path.suffix, reverse=True)
+    assert (code, size(picture), size(film)) == (1, ("PNG", 64, 48), ("GIF", 64, 48))
+    assert json.loads(out.splitlines()[-1])["output"] == str(picture)
+    assert re.fullmatch(rf"nst: .* written to {picture} instead\.\nnst: .* written to {film} instead\.\n", err)
+
+
+def test_a_picture_is_saved_where_it_can_be(tmp_path, monkeypatch):
+    def write(path: Path) -> str:
+        tried.append(path.parent)
+        if path.parent not in good:
+            raise images.ImageError(f"{path} could not be written.")
+        return "written"
+
+    tried, good = [], {tmp_path / "home"}
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    written, path, sentence = _save(write, str(tmp_path / "out.png"))
+    assert tried == [tmp_path, tmp_path / "temporary", tmp_path / "home"]
+    assert written == "written" and Path(path).parent == tmp_path / "home" and path in sentence
+    good.clear()
+    with pytest.raises(images.ImageError, match="out.png could not be written"):
+        _save(write, str(tmp_path / "out.png"))
+
+
+def test_a_film_that_fails_hides_no_picture(run, tmp_path):
+    code, out, err = run(*paint("--timelapse", "film.gif"), behavior="no film")
+    assert (code, err) == (1, "nst: film.gif was not written: no such codec.\n")
+    assert out.startswith("out.png: 64 x 48 pixels, 8 steps")
+    assert size(tmp_path / "out.png") == ("PNG", 64, 48)
+
+
+# --- another network --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flags", "variable"), [(["--network", "vgg19"], ""), ([], "VGG-19")])
+def test_another_network_than_was_asked_for_is_told_before_the_run(start, monkeypatch, flags, variable):
+    monkeypatch.setenv("NST_NETWORK", variable)
+    process = start(*paint("--json", *flags), behavior="slow")
+    assert process.stderr.readline() == "nst: Because.\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=HANG)
+    assert json.loads(out.splitlines()[-1])["notes"][0] == "Because."
 
 
 # --- too little memory ------------------------------------------------------------------------------------------------
@@ -527,6 +620,8 @@ def refuses(outcome: tuple[int, str, str], words: str, code: int = 2) -> None:
         (["paint", "photo.jpg", "painting.png", "-o", "out.bmp"], "out.bmp"),
         (["paint", "photo.jpg", "painting.png", "-o", "missing/out.png"], "no folder missing"),
         (["paint", "photo.jpg", "painting.png", "-o", "."], "."),
+        (["paint", "photo.jpg", "painting.png", "-o", f"{'x' * 260}.png"], "cannot be written: .*; choose another"),
+        (paint("--timelapse", f"{'x' * 260}.gif"), "cannot be written: .*; choose another"),
         (["paint", "photo.jpg", "painting.png", "-o", "./painting.png"], "painting.png is one of the pictures"),
         (paint("--timelapse", "film.avi"), "film.avi"),
         (paint("--timelapse", "photo.gif/film.gif"), "no folder photo.gif"),

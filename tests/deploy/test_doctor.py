@@ -104,6 +104,14 @@ def test_what_cannot_paint_is_told_in_a_sentence(good):
     assert finding.fatal and "pip install" in finding.advice
 
 
+def test_an_error_that_tells_what_to_do_needs_no_advice(good):
+    def refuse(_):
+        raise ValueError("correct the file")
+
+    (finding,) = doctor.try_out(Studio(refuse))
+    assert finding.fatal and (finding.fact, finding.advice) == ("cannot paint: correct the file", "")
+
+
 def test_the_command(monkeypatch, capsys):
     fine, bad = doctor.Finding("memory", "much"), doctor.Finding("network", "broken", "Mend it.", fatal=True)
     monkeypatch.setattr(doctor, "look_around", lambda: iter([fine]))

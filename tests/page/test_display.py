@@ -61,6 +61,12 @@ def test_file_names_are_plain():
     assert display.file_name(None, "/b/<i>.png") == "picture_i.png"
 
 
+def test_long_file_names_are_cut_to_what_every_letter_leaves_room_for():
+    assert display.file_name("x" * 50, "y" * 50) == f"{'x' * 40}_{'y' * 40}.png"
+    name = display.file_name("\U0001d4f6" * 42, "\u6f22" * 42)  # four and three bytes a letter
+    assert name == f"{chr(0x1D4F6) * 24}_{chr(0x6F22) * 32}.png" and len(name.encode()) <= 200
+
+
 @pytest.mark.parametrize(
     "ahead, seconds, sentence",
     [

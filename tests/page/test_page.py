@@ -177,6 +177,39 @@ def test_a_fault_keeps_the_picture(photo, painting, caplog):
     assert "a fault inside" in caplog.text  # for us, not for the visitor
 
 
+def test_another_network_than_was_asked_for_is_told_with_its_reason(photo, painting):
+    *_, last = paint(Painter(steps=2).released(), photo, painting, network="vgg19")
+    assert last.sentence == f"Painted in 1 s: 128 × 85 pixels. {Painter.network.reason}"
+    *_, last = paint(Painter(steps=2).released(), photo, painting, network="compact")
+    assert last.sentence == "Painted in 1 s: 128 × 85 pixels."
+
+
+def refuse_to_save(*_, **__):
+    raise OSError(28, "No space left on device", "/a/folder/of/ours")
+
+
+@pytest.mark.parametrize("failing", ["os.replace", "nst.page.handlers.kept", "tempfile.mkdtemp"])
+def test_a_picture_that_cannot_be_saved_stays_to_be_seen_and_gone_on_with(photo, painting, monkeypatch, failing):
+    page, seen = desk(Painter(steps=6).released()), []
+    with monkeypatch.context() as patch, pytest.raises(gr.Error) as raised:
+        patch.setattr(failing, refuse_to_save)
+        for view in page.paint(VISITOR, photo, painting, *values()):
+            seen.append(view)
+    assert isinstance(seen[-1].picture, np.ndarray) and seen[-1].picture.shape == (85, 128, 3)
+    assert text.UNSAVED in seen[-1].sentence and "folder" not in str(raised.value)
+    assert seen[-1].more["visible"] and seen[-1].paint["visible"]
+    *_, last = page.go_on(VISITOR)
+    assert isinstance(last.picture, Path)
+
+
+def test_a_film_that_cannot_be_saved_is_one_sentence(photo, painting, monkeypatch):
+    page = desk(Painter(steps=6).released())
+    list(page.paint(VISITOR, photo, painting, *values()))
+    monkeypatch.setattr(desk_module, "kept", refuse_to_save)
+    reel, offer = page.film(VISITOR)
+    assert text.UNSAVED in reel and not offer["visible"]
+
+
 @pytest.mark.parametrize(
     "make, sentence",
     [
@@ -336,6 +369,12 @@ def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
     assert after == replace(before, finishing={"original_color": 0.5, "sharpness": -0.25})
     assert results.finish(canvas, 0, 0, 0)[0] == canvas[0]
     assert after_setup(inputs.on_upload(path, None))["sharpness"] == -25
+
+
+def test_finishing_touches_that_cannot_be_saved_are_not_called_deleted(photo, painting, monkeypatch):
+    canvas, _ = canvas_of(photo, painting)
+    monkeypatch.setattr(results, "kept", refuse_to_save)
+    assert text.UNSAVED in results.finish(canvas, 50, 0, 0)[2]
 
 
 def test_finishing_without_a_picture(photo, painting):

@@ -99,8 +99,26 @@ def test_the_defaults_are_within_bounds():
     for size in (128, 1024):
         sharing.check(Settings(size=size))
     for beyond in (127, 1025):
-        with pytest.raises(ValueError, match="size: .* should be from 128 to 1024 on this page"):
+        with pytest.raises(ValueError, match="size: .* should be a whole number from 128 to 1024 on this page"):
             sharing.check(Settings(size=beyond))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 512.5, 63, 2048, "large", None])
+def test_a_size_is_refused_with_this_pages_range(value):
+    with pytest.raises(ValueError, match="^size: .* should be a whole number from 128 to 1024 on this page$"):
+        sharing.settings_of({"size": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0.05, 3, 5])
+def test_a_style_scale_is_refused_with_this_pages_range(value):
+    with pytest.raises(ValueError, match="^style_scale: .* should be a number from 0.1 to 2 on this page$"):
+        sharing.settings_of({"style_scale": value})
+
+
+@pytest.mark.parametrize("text", ["nan", "512.5", "63", "huge"])
+def test_a_link_with_a_bad_size_tells_this_pages_range(text):
+    link = sharing.from_query({"size": text}, CONTROLS)
+    assert link.settings == {} and "a whole number from 128 to 1024 on this page" in link.sentence
 
 
 # --- Links ------------------------------------------------------------------------------------------------------------

@@ -377,7 +377,9 @@ def test_warming_paints_two_proportions():
         ({"SPACE_ID": "me/it"}, ["A GPU"], ("before", "after")),
         ({"SPACE_ID": "me/it", "NST_NETWORK": "auto"}, ["A GPU"], ("before", "after")),
         ({"SPACE_ID": "me/it", "NST_NETWORK": "compact"}, ["A GPU"], ()),
+        ({"SPACE_ID": "me/it", "NST_NETWORK": "Compact"}, ["A GPU"], ()),
         ({"NST_NETWORK": "vgg19"}, [], ("before",)),
+        ({"NST_NETWORK": "VGG-19"}, [], ("before",)),
     ],
 )
 def test_warming_downloads_what_visitors_are_not_to_wait_for(monkeypatch, tmp_path, variables, gpus, downloads):
