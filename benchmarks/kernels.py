@@ -22,14 +22,10 @@ import tensorflow as tf
 from nst import Settings, features, losses, machine, objective
 from nst.bench import contenders
 from nst.features import Network
-from nst.kernels import borders, winograd
+from nst.kernels import winograd
 from nst.objective import Objective
 
 TURNS = 15
-
-
-def plain_gather(x: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    return tf.gather(tf.gather(x, rows, axis=1), columns, axis=2)
 
 
 def plain_reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
@@ -58,8 +54,6 @@ def plain_average_pool(x: tf.Tensor) -> tf.Tensor:
 
 
 PLAIN: dict[str, Callable[[], Any]] = {  # what is put in the place of what
-    "borders.gather": lambda: patch.multiple(borders, gather=plain_gather),
-    "borders.gather (of the picture)": lambda: patch.object(features, "gather", plain_gather),
     "borders.reflect_pad": lambda: patch.object(features, "reflect_pad", plain_reflect_pad),
     "borders.crop": lambda: patch.object(features, "crop", plain_crop),
     "borders.subsample": lambda: patch.object(features, "subsample", plain_subsample),

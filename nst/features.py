@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst import machine, weights
-from nst.kernels.borders import crop, gather, margins, reflect_pad, reflected_indices, subsample
+from nst.kernels.borders import crop, margins, reflect_pad, reflected_indices, subsample
 from nst.kernels.convolution import average_pool, convolution, max_pool
 from nst.settings import Settings
 from nst.weights import CONVOLUTIONS, Weights, WeightsError
@@ -84,7 +84,7 @@ class Network:
         height, width = tf.shape(image)[1], tf.shape(image)[2]
         around, margin = margins(margin)
         rows, columns = (reflected_indices(side, around, margin) for side in (height, width))
-        x = self._normalized(gather(image, rows, columns))
+        x = self._normalized(tf.gather(tf.gather(image, rows, axis=1), columns, axis=2))
         features: Features = {}
         contaminated = 0  # rows and columns on each side that the convolutions' zero padding has reached
         for layer in self.layers:

@@ -34,21 +34,10 @@ def reflected_indices(side: tf.Tensor, margin: int, widest: int) -> tf.Tensor:
     return tf.minimum(phase, period - phase)
 
 
-def gather(x: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Rows and columns by their indices: (B, H, W, C) -> (B, rows, columns, C).
-
-    One gather over flattened positions; `tf.gather` along two axes takes several times as long on a CPU.
-    """
-    batch, height, width, channels = x.shape[0], *tf.unstack(tf.shape(x)[1:3]), x.shape[-1]
-    first_rows = tf.range(batch)[:, tf.newaxis, tf.newaxis] * height
-    positions = (first_rows + rows[:, tf.newaxis]) * width + columns
-    return tf.gather(tf.reshape(x, (-1, channels)), positions)
-
-
 def reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
     """Replace the outer rows and columns, contaminated by zero padding, with a reflection of the interior.
 
-    Equals `tf.pad(interior, …, "SYMMETRIC")`, which takes several times as long on a CPU.
+    Equals `tf.pad(interior, …, "SYMMETRIC")`, with which a step takes 1.03 to 1.16 times as long.
 
     Args:
         x: (B, H, W, C).
@@ -73,7 +62,7 @@ def reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
             return tf.pad(tf.raw_ops.MirrorPadGrad(input=dy, paddings=reflected, mode="SYMMETRIC"), replaced)
 
         height, width = tf.unstack(tf.shape(x)[1:3])
-        return gather(x, indices(height), indices(width)), gradient
+        return tf.gather(tf.gather(x, indices(height), axis=1), indices(width), axis=2), gradient
 
     return padded(x)
 
@@ -81,7 +70,7 @@ def reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
 def crop(x: tf.Tensor, margin: int, size: tuple) -> tf.Tensor:
     """Crop to `size` (rows, columns), `margin` from the top left: (B, H, W, C) -> (B, rows, columns, C).
 
-    With `tf.slice`: the gradient of `x[:, top:…]` takes ten times as long on a CPU.
+    With `tf.slice`: with `x[:, top:…]`, whose gradient is slow, a step takes 1.10 to 1.21 times as long.
     """
     return tf.slice(x, (0, margin, margin, 0), (x.shape[0], *size, x.shape[-1]))
 
@@ -90,7 +79,7 @@ def subsample(x: tf.Tensor, margin: int, size: tuple, phase: int | tf.Tensor) ->
     """Crop and keep every other row and column, starting at one of four phases; H and W of x are even.
 
     The result has (rows + 1) // 2 rows at any phase; if `rows` is odd, some phases take the last one from the margin.
-    A slice of a 6-D tensor: the gradient of a strided slice takes ten times as long on a CPU.
+    A slice of a 6-D tensor: with a strided slice, a step of the compact network at 512² takes up to 1.08 times as long.
     """
     (rows, columns), batch, channels = size, x.shape[0], x.shape[-1]
     # Phases 0 and 1 together cover all rows and all columns, and so do phases 2 and 3.
