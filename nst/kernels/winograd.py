@@ -3,7 +3,7 @@
 Each TILE × TILE output tile comes from a SIDE × SIDE input tile.  Both the tile and the kernel are seen as polynomials
 and evaluated at POINTS; the only multiplications left are one matrix product over channels at each point.
 
-With ordinary convolutions a step of VGG-19 at 256² takes 1.66 times as long in float32 and 1.22 times in bfloat16; a step
+With ordinary convolutions a step of VGG-19 at 256² takes 1.66 times as long in float32 and 1.22 times in bfloat16; one
 of the compact network at 512² 1.05 and 1.02 times.
 """
 
