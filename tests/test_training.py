@@ -185,6 +185,19 @@ def test_a_layer_of_low_rank_is_found_by_least_squares():
     assert error(3) < 1e-3 < 0.03 < error(2) < error(1)
 
 
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_grown_layer_gives_what_the_smaller_one_gave(rank):
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 7)).astype(np.float32)
+    small, large = distill.Convolution(3, 6, "layer", rank), distill.Convolution(3, 9, "layer", rank and rank + 1)
+    small(x[..., :5]), large(x)
+    named = {f"layer_{name}": np.asarray(kernel) for name, kernel in small.kernels().items()}
+    large.load(named | {"layer_bias": np.linspace(-1, 1, 6)})
+    small.load(named | {"layer_bias": np.linspace(-1, 1, 6)})
+    np.testing.assert_allclose(np.asarray(large(x))[..., :6], small(x[..., :5]), rtol=1e-4, atol=1e-5)
+    if not rank:
+        assert np.any(np.asarray(large(x))[..., 6:])  # the new filters see something
+
+
 def test_deep_layers_are_fitted_to_the_teacher_and_narrow_ones_kept(material, trained, tmp_path):
     start = trained / "compact.npz"
     distill.main(command(material, tmp_path, f"--start={start}", "--fit=4", "--steps=0"))
