@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -22,6 +23,31 @@ class Upload(gr.Image):
         if payload is not None and payload.path:
             return payload.path
         return super().preprocess(payload)  # type: ignore[return-value]
+
+
+def _as_given(_: object, payload: Any) -> Any:
+    """Gradio's own components refuse wrong types without a word to the client; `Settings` has a sentence for each."""
+    return payload
+
+
+class Slider(gr.Slider):
+    is_template = True
+    preprocess = _as_given  # type: ignore[assignment]
+
+
+class Number(gr.Number):
+    is_template = True
+    preprocess = _as_given  # type: ignore[assignment]
+
+
+class Radio(gr.Radio):
+    is_template = True
+    preprocess = _as_given  # type: ignore[assignment]
+
+
+class Textbox(gr.Textbox):
+    is_template = True
+    preprocess = _as_given  # type: ignore[assignment]
 
 
 class LiveImage(gr.Image):

@@ -13,10 +13,11 @@ from nst.page import sharing
 from nst.page.display import told, trouble
 from nst.page.results import TOUCHES, Canvas, View, cached_file, kept, show
 from nst.page.sharing import PARAMETERS
-from nst.page.text import CONTROLS, GONE, LINK_LIMITS
+from nst.page.text import CONTROLS, GONE, LINK_LIMITS, NOT_SHOWN
 from nst.settings import Settings
 
 DEFAULTS = Settings()
+SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
 RESULT_QUERY = ("picture", "photo", "painting")  # query names of a link to a visitor's own result, in Canvas order
 
 
@@ -54,7 +55,8 @@ def on_upload(path: str | None, last_recipe: str | None) -> tuple[Any, ...]:
     except ValueError as error:
         return *Setup(note=trouble(str(error))), *unchanged
     if found is None or found.text == last_recipe:  # uploaded again: use it as an ordinary picture
-        return *Setup(note=""), *unchanged
+        is_shown = not path or Path(path).suffix.lower() in SHOWN_BY_BROWSERS
+        return *Setup(note="" if is_shown else told(NOT_SHOWN)), *unchanged
     shared = sharing.from_recipe(found, CONTROLS)
     setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
     setup = setup._replace(note=told(shared.sentence), last_recipe=found.text)

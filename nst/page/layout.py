@@ -12,7 +12,7 @@ import gradio as gr
 from nst import catalogue, images
 from nst.finishing import Finishing
 from nst.page import display, presets, sharing, text
-from nst.page.components import Download, LiveImage, Overlay, Upload
+from nst.page.components import Download, LiveImage, Number, Overlay, Radio, Slider, Textbox, Upload
 from nst.page.display import trouble
 from nst.page.handlers import Handlers
 from nst.page.inputs import DEFAULTS, Setup, choose_example, choose_painting, make_link, on_load, on_upload, values_of
@@ -244,7 +244,7 @@ def _controls() -> tuple[dict[str, Any], list[tuple[str, gr.Radio, dict[str, flo
     help_texts = {field.name: field.metadata["help"] for field in fields(Settings)}
     for name, value in values_of(DEFAULTS).items():
         if name not in controls:  # hidden: set by an uploaded recipe or the API
-            kind = {str: gr.Textbox, int: gr.Number, float: gr.Number}.get(type(value), gr.JSON)
+            kind = {str: Textbox, int: Number, float: Number}.get(type(value), gr.JSON)
             controls[name] = kind(value, label=help_texts[name], visible=False)
     return {name: controls[name] for name in PARAMETERS}, choosers, reason
 
@@ -253,11 +253,11 @@ def _control(name: str) -> Any:
     label, info = text.CONTROLS[name]
     options = {"value": getattr(DEFAULTS, name), "label": label, "info": info, "elem_id": name.replace("_", "-")}
     if name in text.CHOICES:
-        return gr.Radio([(choice, value) for value, choice in text.CHOICES[name].items()], **options)
+        return Radio([(choice, value) for value, choice in text.CHOICES[name].items()], **options)
     if name in text.SLIDERS:
         low, high, step = text.SLIDERS[name]
-        return gr.Slider(low, high, step=step, **options)
-    return gr.Number(**options)  # without bounds, because the errors of Settings are clearer
+        return Slider(low, high, step=step, **options)
+    return Number(**options)  # without bounds, because the errors of Settings are clearer
 
 
 def _touches() -> dict[str, Any]:

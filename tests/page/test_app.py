@@ -553,8 +553,10 @@ def test_programs_get_the_finished_picture(visit, photo, painting):
         job = client.submit(content=files[0], style=files[1], size=128, **settings, api_name="/paint")
         assert sum(isinstance(result[0], dict) for result in job) >= 2  # pictures on the way, inside the events
         assert painter.settings == Settings(size=128, **settings)
-        with pytest.raises(client_module.exceptions.AppError, match="seed: -1 should be"):
-            client.predict(*files, seed=-1, api_name="/paint")
+        wrong = {"seed": -1, "size": "abc", "strength": [50], "style_scale": None, "network": "vgg", "init": 7}
+        for name, value in (*wrong.items(), ("size", 100000), ("strength", "NaN")):
+            with pytest.raises(client_module.exceptions.AppError, match=f"{name}: .* should be"):
+                client.predict(*files, **{name: value}, api_name="/paint")
         endpoints = client.view_api(return_format="dict")["named_endpoints"]
         assert list(endpoints) == ["/paint"]
         told = {parameter["parameter_name"]: parameter for parameter in endpoints["/paint"]["parameters"]}

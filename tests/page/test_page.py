@@ -235,6 +235,13 @@ def test_bad_pictures_get_a_sentence_at_once_and_when_painted(tmp_path, painting
     assert all(value == SKIP for value in (*setup(dropped)._replace(note=SKIP), *after_setup(dropped).values()))
 
 
+@pytest.mark.parametrize(("suffix", "note"), [(".png", ""), (".tiff", text.NOT_SHOWN), (".PPM", text.NOT_SHOWN)])
+def test_what_browsers_cannot_show_is_told(photo, tmp_path, suffix, note):
+    with Image.open(photo) as picture:
+        picture.convert("RGB").save(tmp_path / f"photo{suffix}")
+    assert note in setup(inputs.on_upload(str(tmp_path / f"photo{suffix}"), None)).note
+
+
 def test_a_missing_painting_gets_a_sentence(photo):
     with pytest.raises(gr.Error, match="There is no painting yet"):
         list(paint(Painter(), photo, None))
