@@ -26,6 +26,11 @@ LONG = (
 
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
+# Whoever runs the tests may ignore these (nohup, a shell's background job), and so would every process they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # there are more workers than cores
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
