@@ -26,7 +26,7 @@ LIMITS = {"painted": (360, 35_000), "looks": (160, 12_000)}  # folder: longest s
 def preview(transfer: StyleTransfer, content: str, style: str, settings: Settings) -> np.ndarray:
     """Paint two examples; return uint8 (H, W, 3).  The Starry Night is our own version of it."""
     photo = images.load(catalogue.find(content).path, settings.size)
-    painting = images.load(catalogue.find(style).path, round(settings.size * settings.style_scale))
+    painting = images.load(catalogue.find(style).path, settings.style_side(settings.size))
     *_, frame = transfer.stylize(photo, [painting], settings)
     return frame.image
 

@@ -39,7 +39,7 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
         paintings: shapes of the paintings before they are downscaled.
         settings: only padding, style scale and layers matter.
     """
-    margin, side = 2 * settings.padding, round(max(shape) * settings.style_scale)
+    margin, side = 2 * settings.padding, settings.style_side(max(shape))
     bytes_each = 4 if network.precision == "float32" else 2
     strides = {layer: 4 ** (int(layer[5]) - 1) for layer in network.filters}  # pixels of the image per position
     used = {*settings.content_layers, *settings.style_layers}

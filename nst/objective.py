@@ -22,7 +22,6 @@ from nst.settings import Settings
 # On images of more than SUBSAMPLE_ABOVE pixels, each step of Adam uses a quarter of the positions of the SUBSAMPLED
 # layers, and the next step another quarter.  That saves time, most with a light network, but harms smaller images.
 SUBSAMPLED, SUBSAMPLE_ABOVE = frozenset({"block1_conv1", "block2_conv1"}), 100_000
-MIN_STYLE = 64  # pixels of a painting's longest side that fine strokes leave, where the image has as many
 
 
 class Objective(NamedTuple):
@@ -114,8 +113,7 @@ def style_targets(
     """The paintings' statistics at one scale, blended by `settings.style_blend`.
 
     Args:
-        styles: float32 (1, H, W, 3) in [0, 1], of any size; downscaled to `side` times the style scale, but not below
-            MIN_STYLE; never upscaled.
+        styles: float32 (1, H, W, 3) in [0, 1], of any size; downscaled to `Settings.style_side`, never upscaled.
         side: longest side of the image, in pixels.
 
     Raises:
@@ -128,8 +126,7 @@ def style_targets(
     collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
     for style in styles:
         _, height, width, _ = style.shape
-        # Below MIN_STYLE a painting has too few positions for its statistics, and the image becomes colored noise.
-        longest = min(max(round(side * settings.style_scale), min(side, MIN_STYLE)), max(height, width))
+        longest = min(settings.style_side(side), max(height, width))
         reduced = images.resize(style, *images.fit(height, width, longest))
         for layer, features in network(tf.constant(reduced), set(collected), settings.padding).items():
             collected[layer].append(style_statistics(features, settings.style_statistics))

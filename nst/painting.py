@@ -148,7 +148,7 @@ class Painting:
 
     def _read(self) -> list[np.ndarray]:
         """The photo and the paintings, no larger than needed: float32 (1, H, W, 3)."""
-        style_side = round(self._size * self.settings.style_scale)
+        style_side = self.settings.style_side(self._size)
         pictures, self.notes = [], []
         for path in (self.content, *self.styles):
             name, picture = os.path.basename(path), images.read(path, style_side if pictures else self._size)

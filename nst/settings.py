@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
+MIN_STYLE = 64  # pixels of a painting's longest side that fine strokes leave, where the image has as many
 FULL_SIZE = 512  # pixels of the longest side; `Settings.at_scale` adjusts the loss of smaller images
 
 
@@ -127,6 +128,13 @@ class Settings:
             style_layers=self.style_layers | deep,
             focus=self.focus / coarseness,
         )
+
+    def style_side(self, side: int) -> int:
+        """Longest side of a painting, in pixels, for an image of this one; a smaller painting is never upscaled.
+
+        Below MIN_STYLE it would have too few positions for its statistics, and the image become colored noise.
+        """
+        return max(round(side * self.style_scale), min(side, MIN_STYLE))
 
     def scales(self) -> list[tuple[int, int]]:
         """(longest side in pixels, steps) of each scale, coarsest first; the last side is `size`."""

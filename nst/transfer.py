@@ -111,7 +111,7 @@ class StyleTransfer:
                 objective = Objective.of(engine.network, photo, styles, settings)
                 step = engine._compile_step(objective, photo, settings)
                 if canvas is None:
-                    canvas = Canvas.initial(start(photo, styles[0], settings))
+                    canvas = Canvas.initial(start(photo, styles[0], settings, objective.grey))
                     _, losses = step(canvas, 1)
                     yield _frame(progress, canvas, losses, steps if checkpoints else None)
                 fits = canvas.image.shape == photo.shape

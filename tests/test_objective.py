@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst.objective import MIN_STYLE, Objective, style_targets
+from nst.objective import Objective, style_targets
+from nst.settings import MIN_STYLE
 from nst.transfer import StyleTransfer
 from tests import toy
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nst.images import ImageError
 from nst.painting import Painting
-from nst.settings import Settings
+from nst.settings import MIN_STYLE, Settings
 
 
 class LoadedError(Exception):
@@ -68,3 +68,10 @@ def test_a_strip_is_refused_with_the_size_that_would_do(size, format, plain, tmp
             next(Painting(content, [style], Settings(size=129)).frames(load))
         with pytest.raises(LoadedError):
             next(Painting(content, [style], Settings(size=2000)).frames(load))
+
+
+def test_fine_strokes_leave_a_painting_its_pixels(tmp_path):
+    Image.effect_noise((300, 200), 50).convert("RGB").save(tmp_path / "painting.png")
+    settings = Settings(size=128, min_scale=128, style_scale=0.1)
+    painting = Painting(tmp_path / "painting.png", [tmp_path / "painting.png"], settings)
+    assert [max(picture.shape) for picture in painting._read()] == [128, MIN_STYLE]
