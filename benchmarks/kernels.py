@@ -28,8 +28,8 @@ from nst.objective import Objective
 TURNS = 15
 
 
-def plain_reflect_pad(x: tf.Tensor, contaminated: int, more: int = 0) -> tf.Tensor:
-    inner, side = slice(contaminated, -contaminated or None), (contaminated + more,) * 2
+def plain_reflect_pad(x: tf.Tensor, contaminated: int) -> tf.Tensor:
+    inner, side = slice(contaminated, -contaminated or None), (contaminated, contaminated)
     return tf.pad(x[:, inner, inner], ((0, 0), side, side, (0, 0)), "SYMMETRIC")
 
 
@@ -57,7 +57,6 @@ PLAIN: dict[str, Callable[[], Any]] = {  # what is put in the place of what
     "borders.reflect_pad": lambda: patch.object(features, "reflect_pad", plain_reflect_pad),
     "borders.crop": lambda: patch.object(features, "crop", plain_crop),
     "borders.subsample": lambda: patch.object(features, "subsample", plain_subsample),
-    "borders.margins of two widths": lambda: patch.object(features, "margins", lambda margin: (margin, margin)),
     "subsampled layers": lambda: patch.object(objective, "SUBSAMPLE_ABOVE", sys.maxsize),
     "convolution with constant kernels": lambda: patch.object(features, "SMALL", 0),
     "convolution.average_pool": lambda: patch.object(features, "average_pool", plain_average_pool),

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst import machine, weights
-from nst.kernels.borders import crop, margins, reflect_pad, reflected_indices, subsample
+from nst.kernels.borders import crop, reflect_pad, reflected_indices, subsample
 from nst.kernels.convolution import average_pool, convolution, max_pool
 from nst.settings import Settings
 from nst.weights import CONVOLUTIONS, Weights, WeightsError
@@ -82,8 +82,7 @@ class Network:
             (B, h, w, C) for each layer, in the network's precision; h is H / 2^(block − 1), rounded up.
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
-        around, margin = margins(margin)
-        rows, columns = (reflected_indices(side, around, margin) for side in (height, width))
+        rows, columns = (reflected_indices(side, margin) for side in (height, width))
         x = self._normalized(tf.gather(tf.gather(image, rows, axis=1), columns, axis=2))
         features: Features = {}
         contaminated = 0  # rows and columns on each side that the convolutions' zero padding has reached
@@ -91,15 +90,13 @@ class Network:
             stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
             if layer.endswith("conv1") and stride > 1:
                 x, contaminated = self._pool(x), (contaminated + 1) // 2
-            if layer == "block3_conv1" and around < margin:
-                x, contaminated, around = reflect_pad(x, contaminated, (margin - around) // stride), 0, margin
-            elif around and contaminated >= around // stride:
+            if margin and contaminated >= margin // stride:
                 x, contaminated = reflect_pad(x, contaminated), 0
             x = self._convolved(x, layer)
             contaminated += 1
             if layer in layers:
                 size = -(-height // stride), -(-width // stride)
-                features[layer] = self._tap(x, layer, around // stride, size, phase if layer in subsampled else None)
+                features[layer] = self._tap(x, layer, margin // stride, size, phase if layer in subsampled else None)
                 if len(features) == len(layers):
                     break
         return features

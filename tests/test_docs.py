@@ -182,7 +182,7 @@ def test_the_other_commands(folder, command, monkeypatch):
     if words[0] == "recipe":
         assert main(["paint", "photo.jpg", "painting.jpg", "-o", words[1], "--size=64", "--steps=1"]) == 0
     monkeypatch.setattr(run, "run", lambda options: 0)  # these are run by the tests of their own
-    monkeypatch.setattr(doctor, "try_out", lambda studio: iter(()))
+    monkeypatch.setattr(doctor, "check_painting", lambda studio: iter(()))
     monkeypatch.setattr(space, "_execute", lambda step: None)
     monkeypatch.setattr(space, "render", lambda: [])
     assert main(words) == (2 if "--fetch" in words else 0)  # nothing is fetched here

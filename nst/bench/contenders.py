@@ -28,7 +28,7 @@ def step_flops(
     style_layers: Collection[str],
     height: int,
     width: int,
-    margins: tuple[int, int] = (0, 0),
+    margin: int = 0,
 ) -> int:
     """Floating-point operations per step: forward, and the gradient to the image, which costs the same.
 
@@ -39,14 +39,12 @@ def step_flops(
         shapes: of the kernels, "block1_conv1_kernel" -> (3, 3, in, out), including heads and low-rank layers.
         content_layers, style_layers: the layers that the losses use.
         height, width: of the image, in pixels.
-        margins: pixels of reflection around the image in blocks 1 and 2, and from block 3 on; heads and statistics
-            exclude them.
+        margin: pixels of reflection around the image; heads and statistics exclude them.
     """
     wanted = {*content_layers, *style_layers}
     forward = 0
     for layer in layers_up_to(shapes, wanted):
         stride = 2 ** (int(layer[5]) - 1)
-        margin = margins[stride >= 4]
         rows, columns = -(-(height + 2 * margin) // stride), -(-(width + 2 * margin) // stride)
         kernels = [shapes[name] for part in PARTS if (name := f"{layer}_{part}") in shapes]
         forward += 2 * rows * columns * sum(map(math.prod, kernels))
@@ -91,7 +89,7 @@ class Ours:
     """Steps of `StyleTransfer` with the default settings, at one scale."""
 
     def __init__(self, network: str, precision: str, size: int):
-        from nst.features import Network, margins
+        from nst.features import Network
         from nst.transfer import StyleTransfer
 
         weights, kind = find_weights(network)
@@ -101,7 +99,7 @@ class Ours:
         self._frames, self._steps = transfer.stylize(content, [style], settings), 0
         shapes = {name: array.shape for name, array in weights.parameters.items()}
         layers = settings.content_layers, settings.style_layers
-        self.info = {"weights": kind, "flops": step_flops(shapes, *layers, size, size, margins(settings.padding))}
+        self.info = {"weights": kind, "flops": step_flops(shapes, *layers, size, size, settings.padding)}
 
     def turn(self) -> float:
         """Seconds per step."""

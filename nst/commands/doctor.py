@@ -30,10 +30,10 @@ def run(options: argparse.Namespace) -> int:
             write(f"{finding.name:11} {finding.fact}" + (f"\n{'':11} → {finding.advice}" if finding.advice else ""))
         return FAILED if finding.fatal else 0
 
-    for finding in doctor.look_around():
+    for finding in doctor.check_machine():
         report(finding)
     with contextlib.suppress(Exception), quiet_tensorflow():
         import_tensorflow()
-    for finding in doctor.try_out(Studio()):
+    for finding in doctor.check_painting(Studio()):
         code = report(finding) or code
     return code

@@ -30,7 +30,7 @@ class Finding:
     fatal: bool = False  # nothing can be painted
 
 
-def look_around() -> Iterator[Finding]:
+def check_machine() -> Iterator[Finding]:
     """The checks that take no time."""
     yield Finding("machine", machine.describe(PACKAGES), _cores_advice(machine.cores() or 1))
     yield _memory()
@@ -40,11 +40,11 @@ def look_around() -> Iterator[Finding]:
     chosen, complaint = weights.preferred()
     if complaint:
         yield Finding("NST_NETWORK", chosen, complaint)
-    most = limits.here()
+    most = limits.current()
     yield Finding("page", f"up to {most.size} pixels and {most.steps} steps for each visitor")
 
 
-def try_out(studio: "Studio") -> Iterator[Finding]:
+def check_painting(studio: "Studio") -> Iterator[Finding]:
     """The checks that take seconds: load the studio's default network and paint a few steps."""
     try:
         machine.import_tensorflow()

@@ -41,14 +41,14 @@ HANDLE = '<b><svg viewBox="0 0 24 24" width="24" height="24"><path d="M9.5 7 4.5
 # --- Sentences --------------------------------------------------------------------------------------------------------
 
 
-def told(message: str) -> str:
+def message(sentence: str) -> str:
     """A message as HTML."""
-    return f"<span>{html.escape(message)}</span>"
+    return f"<span>{html.escape(sentence)}</span>"
 
 
-def trouble(message: str) -> str:
+def error_message(sentence: str) -> str:
     """An error message as HTML."""
-    return f'<span class="error-message">{html.escape(message)}</span>'
+    return f'<span class="error-message">{html.escape(sentence)}</span>'
 
 
 def progress(frame: "Frame", scales: Sequence[tuple[int, int]] = ()) -> str:

@@ -16,11 +16,11 @@ import gradio as gr
 from nst import timelapse
 from nst.images import ImageError
 from nst.page import display, sharing
-from nst.page.display import told, trouble
-from nst.page.results import View, kept, offer, show
+from nst.page.display import error_message, message
+from nst.page.results import View, cache_file, offer_download, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
-from nst.page.text import COPY, CROWD, FAULT, GONE, INVITATION, LOOKING, UNSAVED
+from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_SAVED, PREPARING, QUEUE_FULL
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 
@@ -43,7 +43,7 @@ class Handlers:
             reason = self.studio.reason(settings)
             seconds = self.studio.engine(settings).expected_seconds(*USUAL, settings)
         except ValueError as error:
-            return trouble(str(error))
+            return error_message(str(error))
         time_needed = f" A picture of {max(USUAL)} pixels takes {display.about(seconds)} here." if seconds else ""
         return html.escape(reason + time_needed)
 
@@ -53,7 +53,7 @@ class Handlers:
             run = Run(content, style, sharing.settings_of(dict(zip(PARAMETERS, values))))
         except ValueError as error:
             self.studio.leave(_visitor(request))
-            yield View(sentence=trouble(str(error)), **_buttons("idle"))
+            yield View(sentence=error_message(str(error)), **_buttons("idle"))
             raise gr.Error(str(error), visible=False, print_exception=False) from error
         yield from self._views(_visitor(request), run)
 
@@ -69,7 +69,7 @@ class Handlers:
         run = self.studio.run(visitor)
         if run is None or run.frame is None:
             self.studio.leave(visitor)
-            yield View(sentence=trouble(GONE), **_buttons("idle"))
+            yield View(sentence=error_message(DELETED), **_buttons("idle"))
             return
         left = run.frame.steps - run.frame.step
         yield from self._views(visitor, run, at_least=left or steps)
@@ -78,7 +78,7 @@ class Handlers:
         self.studio.leave(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
-        yield View(sentence=LOOKING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
+        yield View(sentence=PREPARING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
         try:
             with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
                 for frame in frames:
@@ -101,9 +101,9 @@ class Handlers:
                     last = self._finished(run, Path(folder))
                 except (ImageError, OSError):  # the page has the frame, and Continue makes a file of the run
                     log.exception("Saving failed")
-                    problem = f"{UNSAVED} {COPY}"
+                    problem = f"{NOT_SAVED} {COPY}"
                     last = last._replace(picture=run.frame.image, more=gr.update(visible=True))
-            yield last._replace(sentence=trouble(problem)) if problem else last
+            yield last._replace(sentence=error_message(problem)) if problem else last
         if problem:
             raise gr.Error(problem, visible=False, print_exception=False)
 
@@ -115,30 +115,30 @@ class Handlers:
         notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
         sentence = " ".join(notes)
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
-        view = show(path, (kept(path), run.content, run.style), run.shape)
+        view = show(path, (cache_file(path), run.content, run.style), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
 
     def film(self, request: gr.Request) -> tuple[Any, Any]:
         """The time-lapse of the visitor's picture, and its file."""
         run = self.studio.run(_visitor(request))
         if run is None or run.frame is None:
-            return trouble(GONE), gr.update(visible=False)
+            return error_message(DELETED), gr.update(visible=False)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = (Path(folder) / display.file_name(run.content, run.style)).with_suffix(timelapse.suffix())
                 run.film.write(path, max_bytes=FILM_BYTES)
-                film = Path(kept(path))
+                film = Path(cache_file(path))
         except (ImageError, OSError):  # as when the disk is full
             log.exception("Saving a film failed")
-            return trouble(UNSAVED), gr.update(visible=False)
-        return display.film(f"gradio_api/file={film.as_posix()}"), offer(film)
+            return error_message(NOT_SAVED), gr.update(visible=False)
+        return display.film(f"gradio_api/file={film.as_posix()}"), offer_download(film)
 
     # The handlers below run outside Gradio's queue.
 
     def join(self, request: gr.Request) -> tuple[Any, ...]:
         """Join the queue; returns what `wait` does.  On failure the page says why."""
         if not self.studio.join(_visitor(request)):
-            raise gr.Error(CROWD, visible=False, print_exception=False)
+            raise gr.Error(QUEUE_FULL, visible=False, print_exception=False)
         return self.wait(request)
 
     def wait(self, request: gr.Request) -> tuple[Any, ...]:
@@ -146,7 +146,8 @@ class Handlers:
         place = self.studio.place(_visitor(request))
         if place is None:
             return gr.skip(), gr.skip(), gr.update(visible=False), gr.update(active=False)
-        return told(display.waiting(*place)), gr.update(visible=False), gr.update(visible=True), gr.update(active=True)
+        sentence = message(display.waiting(*place))
+        return sentence, gr.update(visible=False), gr.update(visible=True), gr.update(active=True)
 
     def leave(self, request: gr.Request) -> tuple[Any, ...]:
         """Leave our queue; the event's `cancels` leaves Gradio's."""
@@ -170,7 +171,7 @@ class Handlers:
             return gr.skip()  # a half-typed number; Paint will say what is wrong
         return time.time() if changed and not self.studio.is_busy_for(visitor) else gr.skip()
 
-    def gone(self, request: gr.Request) -> None:
+    def on_unload(self, request: gr.Request) -> None:
         """The visitor has closed the page."""
         self.studio.forget(_visitor(request))
 

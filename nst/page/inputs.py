@@ -10,10 +10,10 @@ import gradio as gr
 
 from nst import catalogue, images, recipe
 from nst.page import sharing
-from nst.page.display import told, trouble
-from nst.page.results import TOUCHES, Canvas, View, cached_file, kept, show
+from nst.page.display import error_message, message
+from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, show
 from nst.page.sharing import PARAMETERS
-from nst.page.text import CONTROLS, GONE, LINK_LIMITS, NOT_SHOWN
+from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, NOT_SHOWN
 from nst.settings import Settings
 
 DEFAULTS = Settings()
@@ -42,7 +42,7 @@ def choose_example(pair: catalogue.Pair) -> tuple[Any, ...]:
 def choose_painting(example: catalogue.Example) -> tuple[str, str]:
     """Load a painting and its credit line."""
     path, credit = catalogue.picture(example.name)
-    return kept(path), html.escape(credit)
+    return cache_file(path), html.escape(credit)
 
 
 def on_upload(path: str | None, last_recipe: str | None) -> tuple[Any, ...]:
@@ -53,13 +53,13 @@ def on_upload(path: str | None, last_recipe: str | None) -> tuple[Any, ...]:
             images.load(path, longest_side=64)
         found = recipe.read(path) if path else None
     except ValueError as error:
-        return *Setup(note=trouble(str(error))), *unchanged
+        return *Setup(note=error_message(str(error))), *unchanged
     if found is None or found.text == last_recipe:  # uploaded again: use it as an ordinary picture
         is_shown = not path or Path(path).suffix.lower() in SHOWN_BY_BROWSERS
-        return *Setup(note="" if is_shown else told(NOT_SHOWN)), *unchanged
+        return *Setup(note="" if is_shown else message(NOT_SHOWN)), *unchanged
     shared = sharing.from_recipe(found, CONTROLS)
     setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
-    setup = setup._replace(note=told(shared.sentence), last_recipe=found.text)
+    setup = setup._replace(note=message(shared.sentence), last_recipe=found.text)
     touches = (round(100 * found.finishing.get(name, 0)) for name in TOUCHES)
     return *setup, *values_of(shared.settings).values(), *touches
 
@@ -74,8 +74,8 @@ def on_load(request: gr.Request) -> tuple[Any, ...]:
         setup = Setup(*_pictures(link.pair.content, link.pair.style))
     else:
         path, credit = catalogue.picture("starry-night", fetch=False)
-        setup = Setup(style=kept(path), credit=html.escape(credit))
-    setup = setup._replace(note=told(link.sentence)) if link.sentence else setup
+        setup = Setup(style=cache_file(path), credit=html.escape(credit))
+    setup = setup._replace(note=message(link.sentence)) if link.sentence else setup
     return *View(), *setup, *(link.settings.get(name, gr.skip()) for name in PARAMETERS), *(gr.skip() for _ in TOUCHES)
 
 
@@ -90,7 +90,7 @@ def _load_result(query: dict[str, str]) -> tuple[Any, ...]:
         width, height = found.size
         view = show(Path(painted), (painted, content, style), (height, width))
     except ValueError:
-        return *View(), *Setup(note=trouble(GONE)), *unchanged
+        return *View(), *Setup(note=error_message(DELETED)), *unchanged
     settings = sharing.from_recipe(found, CONTROLS).settings
     return (
         *view,
@@ -107,10 +107,10 @@ def make_link(content: str | None, style: str | None, canvas: Canvas | None, *va
         settings = Settings(**dict(zip(PARAMETERS, values)))
         query, sentence = sharing.to_query(photo, painting, settings, CONTROLS)
     except ValueError as error:
-        return trouble(str(error))
+        return error_message(str(error))
     if not query and canvas:  # cached files are named by hashes, which nobody can guess
         query, sentence = "?" + urlencode(dict(zip(RESULT_QUERY, (Path(p).parent.name for p in canvas)))), LINK_LIMITS
-    return f'<i data-query="{html.escape(query)}"></i>{told(sentence)}' if query else told(sentence)
+    return f'<i data-query="{html.escape(query)}"></i>{message(sentence)}' if query else message(sentence)
 
 
 def values_of(settings: Settings) -> dict[str, Any]:
@@ -122,4 +122,4 @@ def values_of(settings: Settings) -> dict[str, Any]:
 def _pictures(content: str, style: str) -> tuple[str, str, str]:
     """Paths of two examples, and their credit lines."""
     (photo, credit), (painting, style_credit) = catalogue.picture(content), catalogue.picture(style)
-    return kept(photo), kept(painting), html.escape(f"{credit} {style_credit}")
+    return cache_file(photo), cache_file(painting), html.escape(f"{credit} {style_credit}")

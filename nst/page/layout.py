@@ -13,7 +13,7 @@ from nst import catalogue, images
 from nst.finishing import Finishing
 from nst.page import display, presets, sharing, text
 from nst.page.components import Download, LiveImage, Number, Overlay, Radio, Slider, Textbox, Upload
-from nst.page.display import trouble
+from nst.page.display import error_message
 from nst.page.handlers import Handlers
 from nst.page.inputs import DEFAULTS, Setup, choose_example, choose_painting, make_link, on_load, on_upload, values_of
 from nst.page.results import View, finish
@@ -58,7 +58,7 @@ def build(studio: Studio) -> gr.Blocks:
         )
         page.load(on_load, None, views + setup, **UNQUEUED)
         page.load(None, js="() => nst.announce()", **PRIVATE)
-        page.unload(handlers.gone)
+        page.unload(handlers.on_unload)
         for event in (page.load, inputs.settings["network"].change):
             event(handlers.describe, inputs.settings["network"], inputs.reason, **UNQUEUED)
         _connect_pictures(inputs, last_recipe, setup)
@@ -108,7 +108,7 @@ def _connect_painting(
     joined_paint = gr.on(starts[:2], handlers.join, None, **queueing)
     joined_more, joined_follow = (event(handlers.join, None, **queueing) for event in starts[2:])
     for joined in (joined_paint, joined_more, joined_follow):
-        joined.failure(None, None, result.sentence, js=f"() => `{trouble(text.CROWD)}`", **PRIVATE)
+        joined.failure(None, None, result.sentence, js=f"() => `{error_message(text.QUEUE_FULL)}`", **PRIVATE)
     runs: list[Any] = [
         joined_paint.success(handlers.paint, parameters, api_name="paint", **painter),
         joined_more.success(handlers.go_on, None, **painter, **PRIVATE),

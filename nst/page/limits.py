@@ -26,7 +26,7 @@ CPU_LIMITS, GPU_LIMITS, SPACE_SECONDS = Limits(1024, 2000), Limits(2048, 6000), 
 
 
 @cache
-def here() -> Limits:
+def current() -> Limits:
     """The limits of this machine: a GPU raises them, little memory lowers them, and a public Space caps the time."""
     gpus = machine.gpus()
     limit = GPU_LIMITS if gpus else CPU_LIMITS

@@ -18,8 +18,8 @@ from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.page import display
 from nst.page.components import data_url
-from nst.page.display import trouble
-from nst.page.text import GONE, UNSAVED
+from nst.page.display import error_message
+from nst.page.text import DELETED, NOT_SAVED
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def show(path: Path, canvas: Canvas, shape: tuple[int, int]) -> View:
     return View(
         picture=path,
         wipe=display.wipe(data_url(images.encode_jpeg(photo)), width, height),
-        download=offer(path),
+        download=offer_download(path),
         canvas=canvas,
         after=gr.update(visible=True),
     )
@@ -64,23 +64,23 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
     painted, content, _ = canvas
     touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
     if not touches:
-        return painted, offer(Path(painted)), gr.skip()
+        return painted, offer_download(Path(painted)), gr.skip()
     try:
         pixels = _pixels(painted)
         photo = _pixels(content, pixels.shape[:2])
         made = recipe.read(painted)
     except ImageError:  # deleted from the cache after a day
-        return gr.skip(), gr.skip(), trouble(GONE)
+        return gr.skip(), gr.skip(), error_message(DELETED)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(painted).name
             texts = replace(made, finishing=touches).texts if made else None
             images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
-            finished = kept(path)
+            finished = cache_file(path)
     except (ImageError, OSError):  # as when the disk is full
         log.exception("Saving failed")
-        return gr.skip(), gr.skip(), trouble(UNSAVED)
-    return finished, offer(Path(finished)), gr.skip()
+        return gr.skip(), gr.skip(), error_message(NOT_SAVED)
+    return finished, offer_download(Path(finished)), gr.skip()
 
 
 @lru_cache(maxsize=8)  # for a moving slider; safe to cache, because the paths contain hashes of the files
@@ -89,13 +89,13 @@ def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
     return images.rescale(pixels, *shape) if shape else pixels
 
 
-def kept(path: Path) -> str:
+def cache_file(path: Path) -> str:
     """Copy a file to Gradio's cache, the only folder that Gradio serves; it is deleted there after a day."""
     return processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder())
 
 
 def cached_file(key: str) -> str:
-    """Path of the file that `kept` or an upload has cached under this key.
+    """Path of the file that `cache_file` or an upload has cached under this key.
 
     Raises:
         ImageError: there is no such file.
@@ -103,9 +103,9 @@ def cached_file(key: str) -> str:
     files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
     for file in files:
         return str(file)
-    raise ImageError(GONE)
+    raise ImageError(DELETED)
 
 
-def offer(path: Path) -> dict[str, Any]:
+def offer_download(path: Path) -> dict[str, Any]:
     """Show the download button, with this file."""
     return gr.update(value=path, visible=True)

@@ -63,7 +63,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
 
 def _warm_up(studio: Studio) -> None:
     """Log what the doctor finds on this machine, then load and warm up the network."""
-    for findings in (doctor.look_around(), doctor.try_out(studio)):
+    for findings in (doctor.check_machine(), doctor.check_painting(studio)):
         try:
             for finding in findings:
                 log.info("%s: %s%s", finding.name, finding.fact, f" ({finding.advice})" if finding.advice else "")

@@ -42,7 +42,7 @@ def check(settings: Settings) -> None:
     Raises:
         ValueError: one sentence with the setting, its value and the valid range.
     """
-    limit = limits.here()
+    limit = limits.current()
     if not MIN_SIZE <= settings.size <= limit.size:
         raise ValueError(_misfit("size", settings.size))
     if (steps := sum(steps for _, steps in settings.scales())) > limit.steps:
@@ -68,7 +68,7 @@ def _misfit(name: str, value: Any) -> str:
     """The sentence on a size or a style scale that this page does not take."""
     low = Settings.__dataclass_fields__["style_scale"].metadata["low"]
     right = {
-        "size": f"a whole number from {MIN_SIZE} to {limits.here().size}",
+        "size": f"a whole number from {MIN_SIZE} to {limits.current().size}",
         "style_scale": f"a number from {low:g} to {MAX_STYLE_SCALE:g}",
     }
     return f"{name}: {value!r} should be {right[name]} on this page"
@@ -86,7 +86,7 @@ def from_recipe(recipe: Recipe, controls: Collection[str]) -> Shared:
         settings = replace(settings, network=recipe.network.replace("16", "19"))  # the page offers one VGG
     if recipe.settings.weights:
         notes.append(f"Its weights file, {recipe.settings.weights}, was ignored: a picture cannot load weights.")
-    size = min(max(settings.size, MIN_SIZE), limits.here().size)
+    size = min(max(settings.size, MIN_SIZE), limits.current().size)
     if size != settings.size:
         notes.append(f"Its size was {settings.size} pixels; this page uses {size}.")
         settings = replace(settings, size=size)

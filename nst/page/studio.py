@@ -55,7 +55,7 @@ class Run(Painting):
                 raise ImageError(f"There is no {name} yet; drop one in, or start with an example.")
 
     def check_time(self, seconds: float) -> None:
-        if seconds > (most := limits.here().seconds):
+        if seconds > (most := limits.current().seconds):
             wanted = f"may take {most / 60:.0f} here; take a smaller size or fewer steps"
             raise ValueError(f"This picture would take about {seconds / 60:.0f} minutes, and one {wanted}.")
 

@@ -7,12 +7,12 @@ HEADER = """<h1>Neural style transfer</h1>
 <a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
 
 INVITATION = "Choose a photo and a painting, or start with an example."
-LOOKING = "Preparing …"
-CROWD = "Too many visitors are waiting; please come back in a few minutes."
+PREPARING = "Preparing …"
+QUEUE_FULL = "Too many visitors are waiting; please come back in a few minutes."
 FAULT = "Something went wrong on our side; a smaller size may work."
-UNSAVED = "This page could not save the picture; please try again in a few minutes."
+NOT_SAVED = "This page could not save the picture; please try again in a few minutes."
 COPY = "What you see is a copy; Continue paints on and saves again."
-GONE = "This picture has been deleted (we keep pictures for a day); please paint it again."
+DELETED = "This picture has been deleted (we keep pictures for a day); please paint it again."
 LINK_LIMITS = (
     "The link works for a day at most, or until this page restarts, and anyone who has it can see your photo. The "
     "downloaded picture does not expire: drop it in here to restore its settings."
@@ -48,7 +48,7 @@ CHOICES = {
     "init": {"content": "The photo", "noise": "Noise", "style": "The painting", "mix": "Photo and noise"},
 }
 SLIDERS = {
-    "size": (sharing.MIN_SIZE, limits.here().size, 32),
+    "size": (sharing.MIN_SIZE, limits.current().size, 32),
     "strength": (0, 100, 1),
     "style_scale": (0.1, sharing.MAX_STYLE_SCALE, 0.05),
     "composition": (0, 4, 0.5),

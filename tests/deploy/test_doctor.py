@@ -35,11 +35,11 @@ def good(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "gpus", lambda: [])
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=30 * GB))
     monkeypatch.setattr("nst.catalogue.missing", lambda: ())
-    monkeypatch.setattr(limits, "here", limits.here.__wrapped__)
+    monkeypatch.setattr(limits, "current", limits.current.__wrapped__)
 
 
 def test_a_good_machine_needs_no_advice(good):
-    findings = by_name(doctor.look_around())
+    findings = by_name(doctor.check_machine())
     assert [name for name, finding in findings.items() if finding.advice] == []
     assert findings["memory"].fact == "15.0 GB are free"
     assert findings["page"].fact == "up to 1024 pixels and 2000 steps for each visitor"
@@ -62,15 +62,15 @@ def test_a_good_machine_needs_no_advice(good):
 )
 def test_each_problem_comes_with_what_to_do(good, monkeypatch, change, name, advice):
     change(monkeypatch)
-    assert advice in by_name(doctor.look_around())[name].advice
+    assert advice in by_name(doctor.check_machine())[name].advice
 
 
 def test_without_weights_it_tells_how_to_get_them(good, monkeypatch):
     monkeypatch.delenv("NST_VGG19")
     monkeypatch.setattr(weights, "KERAS_CACHE", "nowhere/vgg19.h5")
-    assert "--network vgg19" in by_name(doctor.look_around())["VGG-19"].advice
+    assert "--network vgg19" in by_name(doctor.check_machine())["VGG-19"].advice
     monkeypatch.setenv("SPACE_ID", "me/it")
-    assert "when the Space starts" in by_name(doctor.look_around())["VGG-19"].advice
+    assert "when the Space starts" in by_name(doctor.check_machine())["VGG-19"].advice
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def toy_studio(monkeypatch):
 
 
 def test_what_paints_is_told_with_its_pace(good, toy_studio):
-    findings = by_name(doctor.try_out(toy_studio))
+    findings = by_name(doctor.check_painting(toy_studio))
     assert findings["network"].fact.endswith(". A toy.") and findings["network"].fact.startswith("toy, ")
     assert (findings["GPU"].fact, findings["arithmetic"].fact) == ("none", "float32")
     assert "1.5 times as long" in findings["arithmetic"].advice
@@ -91,7 +91,7 @@ def test_what_paints_is_told_with_its_pace(good, toy_studio):
 
 def test_a_gpu_that_tensorflow_does_not_use(good, toy_studio, monkeypatch):
     monkeypatch.setattr(machine, "gpus", lambda: [("A100", 80 * GB)])
-    finding = by_name(doctor.try_out(toy_studio))["GPU"]
+    finding = by_name(doctor.check_painting(toy_studio))["GPU"]
     assert finding.fact == "A100, 80 GB: TensorFlow does not use it" and "and-cuda" in finding.advice
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_paint_is_told_in_a_sentence(good):
     def broken(_):
         raise OSError("libcudart\n is missing")
 
-    (finding,) = doctor.try_out(Studio(broken))
+    (finding,) = doctor.check_painting(Studio(broken))
     assert finding.fact == "cannot paint: OSError: libcudart is missing"
     assert finding.fatal and "pip install" in finding.advice
 
@@ -108,16 +108,16 @@ def test_an_error_that_tells_what_to_do_needs_no_advice(good):
     def refuse(_):
         raise ValueError("correct the file")
 
-    (finding,) = doctor.try_out(Studio(refuse))
+    (finding,) = doctor.check_painting(Studio(refuse))
     assert finding.fatal and (finding.fact, finding.advice) == ("cannot paint: correct the file", "")
 
 
 def test_the_command(monkeypatch, capsys):
     fine, bad = doctor.Finding("memory", "much"), doctor.Finding("network", "broken", "Mend it.", fatal=True)
-    monkeypatch.setattr(doctor, "look_around", lambda: iter([fine]))
-    monkeypatch.setattr(doctor, "try_out", lambda _: iter([bad]))
+    monkeypatch.setattr(doctor, "check_machine", lambda: iter([fine]))
+    monkeypatch.setattr(doctor, "check_painting", lambda _: iter([bad]))
     assert main(["doctor"]) == 1
     assert capsys.readouterr().out == "memory      much\nnetwork     broken\n            → Mend it.\n"
-    monkeypatch.setattr(doctor, "try_out", lambda _: iter([]))
+    monkeypatch.setattr(doctor, "check_painting", lambda _: iter([]))
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"name": "memory", "fact": "much", "advice": "", "fatal": False}

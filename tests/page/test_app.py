@@ -14,7 +14,7 @@ from nst.page import studio as studio_module
 from nst.page.handlers import FILM_BYTES
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, NOT_LOADED, NOT_WARM, Studio
-from nst.page.text import CROWD
+from nst.page.text import QUEUE_FULL
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 from tests.painter import Painter, drawing, picture
@@ -284,7 +284,7 @@ def test_when_too_many_wait_one_sentence_says_so(visit, monkeypatch):
     second.click("#pair-starry-night")
     second.wait_for_selector("#sentence:has-text('You are next')")
     third.click("#pair-starry-night")
-    third.wait_for_selector(f"#sentence .error-message:has-text('{CROWD}')")
+    third.wait_for_selector(f"#sentence .error-message:has-text('{QUEUE_FULL}')")
     assert third.is_visible("#paint") and not third.is_visible("#leave")
 
 

@@ -42,8 +42,8 @@ def run(*frames: SimpleNamespace) -> History:
 
 
 def test_sentences():
-    assert display.told("a <b> & c") == "<span>a &lt;b&gt; &amp; c</span>"
-    assert display.trouble("<b>") == '<span class="error-message">&lt;b&gt;</span>'
+    assert display.message("a <b> & c") == "<span>a &lt;b&gt; &amp; c</span>"
+    assert display.error_message("<b>") == '<span class="error-message">&lt;b&gt;</span>'
     scales = [(128, 200), (256, 100), (512, 50)]
     assert display.progress(frame(scale=128, remaining=0.0), scales) == "Sketching (1 of 3) …"
     assert display.progress(frame(), scales) == "Sketching (2 of 3) · about 30 s left"
@@ -87,13 +87,13 @@ def test_waiting(ahead, seconds, sentence):
 # --- Numbers ----------------------------------------------------------------------------------------------------------
 
 
-def told(html: str) -> dict[str, str]:
+def message(html: str) -> dict[str, str]:
     return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", html))
 
 
 def test_numbers_of_a_frame():
     html = display.numbers(frame())
-    assert told(html) == {
+    assert message(html) == {
         "Step": "30 of 120",
         "Scale": "256 px",
         "Speed": "3.0 steps/s",
@@ -108,21 +108,21 @@ def test_numbers_of_a_frame():
 
 
 def test_numbers_before_a_run():
-    assert set(told(display.numbers()).values()) == {"–"}
+    assert set(message(display.numbers()).values()) == {"–"}
     assert 'aria-valuenow="0"' in display.numbers()
     start = display.numbers(frame(step=0, elapsed=0.0, remaining=0.0))
-    assert 'aria-valuenow="0"' in start and told(start)["Speed"] == "–"
+    assert 'aria-valuenow="0"' in start and message(start)["Speed"] == "–"
 
 
 def test_the_speed_is_that_of_the_scale():
     history = run(frame(0, scale=128, elapsed=2), frame(100, scale=128, elapsed=4), frame(110, elapsed=9))
     now = frame(116, elapsed=11)  # 6 steps in 2 s
-    assert told(display.numbers(now, history))["Speed"] == "3.0 steps/s"
+    assert message(display.numbers(now, history))["Speed"] == "3.0 steps/s"
     history.append(now)
-    assert told(display.numbers(now, history))["Speed"] == "3.0 steps/s"
+    assert message(display.numbers(now, history))["Speed"] == "3.0 steps/s"
     first = frame(110, elapsed=9)  # the scale's first: 10 steps in 5 s since the one before
-    assert told(display.numbers(first, history))["Speed"] == "2.0 steps/s"
-    assert told(display.numbers(frame(100, scale=128, elapsed=4), history))["Speed"] == "50 steps/s"
+    assert message(display.numbers(first, history))["Speed"] == "2.0 steps/s"
+    assert message(display.numbers(frame(100, scale=128, elapsed=4), history))["Speed"] == "50 steps/s"
 
 
 # --- The formula ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def on(monkeypatch):
     def found(free: int | None, *gpus: tuple[str, int]) -> limits.Limits:
         monkeypatch.setattr(memory, "available", lambda: free)
         monkeypatch.setattr(machine, "gpus", lambda: list(gpus))
-        return limits.here.__wrapped__()
+        return limits.current.__wrapped__()
 
     return found
 

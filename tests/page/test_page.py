@@ -104,7 +104,7 @@ def test_stop_enlarges_the_picture_so_far_and_continue_finishes_it(photo, painti
     *_, last = page.go_on(VISITOR)
     assert painter.steps == 6 + MORE_STEPS
     (refusal,) = page.go_on(OTHER)
-    assert text.GONE in refusal.sentence and refusal.paint["visible"]
+    assert text.DELETED in refusal.sentence and refusal.paint["visible"]
 
 
 def test_a_size_that_does_not_fit_is_lowered_and_said(photo, painting, monkeypatch):
@@ -135,7 +135,7 @@ def test_a_pulled_slider_is_followed(photo, painting):
 
 def test_the_film_of_a_picture(photo, painting):
     page = desk(Painter(steps=6).released())
-    assert text.GONE in page.film(VISITOR)[0]
+    assert text.DELETED in page.film(VISITOR)[0]
     list(page.paint(VISITOR, photo, painting, *values()))
     reel, offer = page.film(VISITOR)
     assert f"gradio_api/file={offer['value']}" in reel
@@ -196,7 +196,7 @@ def test_a_picture_that_cannot_be_saved_stays_to_be_seen_and_gone_on_with(photo,
         for view in page.paint(VISITOR, photo, painting, *values()):
             seen.append(view)
     assert isinstance(seen[-1].picture, np.ndarray) and seen[-1].picture.shape == (85, 128, 3)
-    assert text.UNSAVED in seen[-1].sentence and "folder" not in str(raised.value)
+    assert text.NOT_SAVED in seen[-1].sentence and "folder" not in str(raised.value)
     assert seen[-1].more["visible"] and seen[-1].paint["visible"]
     *_, last = page.go_on(VISITOR)
     assert isinstance(last.picture, Path)
@@ -207,7 +207,7 @@ def test_a_film_that_cannot_be_saved_is_one_sentence(photo, painting, monkeypatc
     list(page.paint(VISITOR, photo, painting, *values()))
     monkeypatch.setattr(desk_module, "kept", refuse_to_save)
     reel, offer = page.film(VISITOR)
-    assert text.UNSAVED in reel and not offer["visible"]
+    assert text.NOT_SAVED in reel and not offer["visible"]
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_link_to_the_examples_carries_the_settings():
 
 
 def test_a_link_to_the_visitors_own_result(photo, painting):
-    content, style = (results.kept(Path(path)) for path in (photo, painting))  # as uploads are
+    content, style = (results.cache_file(Path(path)) for path in (photo, painting))  # as uploads are
     assert "not painted yet" in inputs.make_link(content, style, None, *values())
     *_, view = paint(Painter(steps=6).released(), content, style, strength=70)
     sentence = inputs.make_link(content, style, view.canvas, *values())
@@ -345,7 +345,7 @@ def test_a_link_to_the_visitors_own_result(photo, painting):
     assert after_setup(given[len(View._fields) :])["strength"] == 70
     for wrong in ({"picture": "../../etc"}, query | {"picture": "0" * 64}, query | {"picture": query["photo"]}):
         given = inputs.on_load(SimpleNamespace(query_params=wrong))
-        assert text.GONE in setup(given[len(View._fields) :]).note
+        assert text.DELETED in setup(given[len(View._fields) :]).note
         assert View(*given[: len(View._fields)]) == View()
 
 
@@ -381,9 +381,9 @@ def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
 def test_finishing_touches_that_cannot_be_saved_are_not_called_deleted(photo, painting, monkeypatch):
     canvas, _ = canvas_of(photo, painting)
     monkeypatch.setattr(results, "kept", refuse_to_save)
-    assert text.UNSAVED in results.finish(canvas, 50, 0, 0)[2]
+    assert text.NOT_SAVED in results.finish(canvas, 50, 0, 0)[2]
 
 
 def test_finishing_without_a_picture(photo, painting):
     assert all(value == SKIP for value in results.finish(None, 50, 0, 0))
-    assert text.GONE in results.finish(("/gone/away.png", photo, painting), 50, 0, 0)[2]
+    assert text.DELETED in results.finish(("/gone/away.png", photo, painting), 50, 0, 0)[2]

@@ -17,7 +17,7 @@ CONTROLS = ("size", "strength", "network")
 
 @pytest.fixture(autouse=True)
 def usual_limits(monkeypatch):
-    monkeypatch.setattr(limits, "here", lambda: limits.Limits(1024, 2000))
+    monkeypatch.setattr(limits, "current", lambda: limits.Limits(1024, 2000))
 
 
 def made(settings: Settings = Settings(), *names: str, **parts: Any) -> Recipe:

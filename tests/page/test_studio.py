@@ -65,7 +65,7 @@ def saved(run: Run, folder: Path) -> bytes:
     return (folder / "out.png").read_bytes()
 
 
-def told(run: Run, folder: Path) -> recipe.Recipe:
+def message(run: Run, folder: Path) -> recipe.Recipe:
     made = recipe.read(saved(run, folder))
     assert made is not None
     return made
@@ -84,7 +84,7 @@ def test_from_pictures_to_the_last_frame(paint, pictures, tmp_path):
     run.film.write(tmp_path / "film.webp")
     with Image.open(tmp_path / "film.webp") as film:
         assert film.n_frames == 11  # type: ignore[attr-defined]
-    made = told(run, tmp_path)
+    made = message(run, tmp_path)
     assert (made.settings, made.steered, made.step, made.steps) == (SETTINGS, False, 10, 10)
     assert [(used.name, used.size) for used in (made.content, *made.styles)] == [
         ("photo.png", (128, 80)),
@@ -108,7 +108,7 @@ def test_a_stopped_picture_goes_on_as_if_it_had_not_been(paint, pictures, tmp_pa
         stopped(paint, Run(*pictures, SETTINGS), step),
         Run(*pictures, replace(SETTINGS, steps=(6, 4 + more))),
     )
-    made = told(run, tmp_path)
+    made = message(run, tmp_path)
     assert (made.step, made.steps, made.size) == (step, 10, (128, 80))
     later = list(paint(run, at_least=10 - step + more))
     assert [frame.step for frame in later] == list(range(step + 1, 11 + more))
@@ -167,7 +167,7 @@ def test_what_would_take_too_long_here_is_told_before_it_begins(pictures, monkey
     engine: Any = Engine()
     engine.expected_seconds = lambda *_: 900.0
     run = Run(*pictures, SETTINGS)
-    monkeypatch.setattr(limits, "here", lambda: limits.Limits(1024, 2000, 600))
+    monkeypatch.setattr(limits, "current", lambda: limits.Limits(1024, 2000, 600))
     with pytest.raises(ValueError, match="would take about 15 minutes, and one may take 10 here; take a smaller size"):
         list(run.frames(lambda _: engine))
     assert run.frame is None
@@ -176,7 +176,7 @@ def test_what_would_take_too_long_here_is_told_before_it_begins(pictures, monkey
 
 
 def test_endless_going_on_is_refused_and_the_picture_kept(paint, pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(limits, "here", lambda: limits.Limits(1024, 20))
+    monkeypatch.setattr(limits, "current", lambda: limits.Limits(1024, 20))
     run = Run(*pictures, SETTINGS)
     for at_least in (0, 8):
         list(paint(run, at_least))
@@ -232,10 +232,10 @@ def test_memory_that_runs_out_leaves_the_scale_before_to_go_on_with(engine, pain
         (last,) = frames
     assert (last.step, last.steps, run.shape) == (10, 10, (80, 128))
     assert run.note == last.note == "256 pixels do not fit into this machine's memory: painted at 128."
-    made = told(run, tmp_path)
+    made = message(run, tmp_path)
     assert (made.size, made.settings, made.step, made.steps) == ((128, 80), SETTINGS, 10, 10)
     assert [frame.step for frame in paint(run, at_least=2)] == [11, 12]
-    assert told(run, tmp_path).size == (128, 80)
+    assert message(run, tmp_path).size == (128, 80)
 
 
 # --- Steering ---------------------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_a_pull_takes_effect_at_the_next_frame(engine, paint, pictures, tmp_path
     np.testing.assert_array_equal(after.image, next(expected).image)
     assert (after.step, after.steps) == (step + 1, step + FOLLOWING)
     assert list(frames)[-1].step == step + FOLLOWING
-    made = told(run, tmp_path)
+    made = message(run, tmp_path)
     assert made.steered and made.settings == replace(SETTINGS, strength=90, steps=(6, step + FOLLOWING - 6))
 
 
@@ -275,9 +275,9 @@ def test_a_pull_leaves_more_steps_than_it_needs(paint, pictures):
 def test_a_pull_at_a_picture_that_is_not_being_painted(paint, pictures, tmp_path, step):
     run = stopped(paint, Run(*pictures, SETTINGS), step)
     assert run.steer(90)
-    assert told(run, tmp_path).settings == SETTINGS  # that is what the picture was painted with so far
+    assert message(run, tmp_path).settings == SETTINGS  # that is what the picture was painted with so far
     assert list(paint(run, at_least=1))[-1].step == step + FOLLOWING
-    assert told(run, tmp_path).steered and run.settings.strength == 90
+    assert message(run, tmp_path).steered and run.settings.strength == 90
     assert not run.steer(90)
     assert list(paint(run, at_least=1))[-1].step == step + FOLLOWING + 1
 
@@ -289,7 +289,7 @@ def test_a_pull_there_and_back_changes_nothing(paint, pictures, tmp_path):
     assert run.steer(90)
     assert not run.steer(SETTINGS.strength)
     assert list(frames)[-1].step == 10
-    assert not told(run, tmp_path).steered
+    assert not message(run, tmp_path).steered
 
 
 def test_no_bad_strength_is_taken(pictures):
