@@ -60,7 +60,7 @@ class Canvas(NamedTuple):
         return self.initial(_upscaled(self.average.numpy(), photo, detail), self.state)
 
 
-def start(photo: np.ndarray, style: np.ndarray, settings: Settings, grey: bool) -> np.ndarray:
+def start_image(photo: np.ndarray, style: np.ndarray, settings: Settings, grey: bool) -> np.ndarray:
     """The start image, of the photo's size: float32 (1, H, W, 3) in [0, 1]; `grey` makes its noise so."""
     noise = np.random.default_rng(settings.seed).random(photo.shape, np.float32)
     if grey:

@@ -40,8 +40,8 @@ def gram_matrix(features: tf.Tensor) -> Any:
 def covariance(features: tf.Tensor) -> Any:
     """Covariance and mean of the filter responses over positions: the Gram matrix, separated into two parts.
 
-    Activations are never negative, so most of a Gram matrix's norm is the product of the means.  With the means
-    separate, the strokes count.
+    G = Σ + μμᵀ.  Activations are never negative, so μμᵀ is most of G's norm and would hide Σ, which describes the
+    strokes.
 
     Args:
         features: float (B, H, W, C) activations of one layer; B is static.
@@ -63,10 +63,11 @@ def covariance(features: tf.Tensor) -> Any:
 
 
 def style_statistics(features: tf.Tensor, kind: str) -> Statistics:
-    """The statistics that the style loss compares, "covariance" or "gram".  Blends of paintings average them.
+    """The statistics of a layer that the style loss compares.  To blend paintings, average these tensors.
 
     Args:
         features: float (B, H, W, C); cast to float32 where this machine cannot multiply bfloat16 well.
+        kind: "covariance" gives (covariance, mean); "gram" gives (Gram matrix,).
     """
     if not has_fast_bfloat16():
         features = tf.cast(features, tf.float32)

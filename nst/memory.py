@@ -32,7 +32,7 @@ _largest_estimate = 0  # of its runs
 def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], settings: Settings) -> int:
     """The peak memory of a run in bytes, beyond what this process holds once the network is loaded.
 
-    Within a quarter of measurements of the whole process on CPUs; see tests/test_memory.py.
+    On CPUs, this plus the memory held before is within 25 % of the measured peak; see tests/test_memory.py.
 
     Args:
         shape: of the finished picture.
@@ -41,12 +41,12 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
     """
     margin, side = 2 * settings.padding, settings.style_side(max(shape))
     bytes_each = 4 if network.precision == "float32" else 2
-    strides = {layer: 4 ** (int(layer[5]) - 1) for layer in network.filters}  # pixels of the image per position
+    area = {layer: 4 ** (int(layer[5]) - 1) for layer in network.filters}  # pixels of the image per position
     used = {*settings.content_layers, *settings.style_layers}
-    deepest = max((layer for layer in strides if layer in used), default="")
-    trunk = sum(own / strides[layer] for layer, (own, _) in network.filters.items() if layer <= deepest)
-    heads = sum(head / strides[layer] for layer, (_, head) in network.filters.items() if layer in used)
-    largest = max((max(filters) / strides[layer] for layer, filters in network.filters.items()), default=0.0)
+    deepest = max((layer for layer in area if layer in used), default="")
+    trunk = sum(own / area[layer] for layer, (own, _) in network.filters.items() if layer <= deepest)
+    heads = sum(head / area[layer] for layer, (_, head) in network.filters.items() if layer in used)
+    largest = max((max(filters) / area[layer] for layer, filters in network.filters.items()), default=0.0)
 
     def held(shape: Shape, kept: float, layers: int, pictures: int) -> float:
         bytes_per_pixel = (kept + layers * largest) * bytes_each + pictures * 12
@@ -64,7 +64,8 @@ def fit_size(
 
     Args:
         content, paintings: shapes of the pictures.
-        room: bytes that may be used; None: `SHARE` of those available, and the run is about to start.
+        room: bytes that may be used.  None: `SHARE` of those available, and the estimate is recorded, since the run is
+            about to start and later runs reuse its memory.
 
     Raises:
         MemoryError: not even the smallest size fits; one sentence.
@@ -93,7 +94,9 @@ def _reusable() -> int:
     except OSError:  # not Linux
         return 0
     _initial_bytes = _initial_bytes or held
-    return max(0, min(held - _initial_bytes, _largest_estimate))  # any growth beyond that is visitors' pictures
+    return max(
+        0, min(held - _initial_bytes, _largest_estimate)
+    )  # growth beyond that is something else, such as pictures
 
 
 def size_note(asked: int, painted: int) -> str:

@@ -1,11 +1,11 @@
 """One picture, from files and settings to a finished file with its recipe: what page, command line and scripts use.
 
     painting = Painting("photo.jpg", ["painting.jpg"], Settings(size=512))
-    for frame in painting.frames(load_engine):
+    for frame in painting.frames(lambda settings: StyleTransfer(load_network(settings))):
         ...
     painting.save("out.png")
 
-TensorFlow is imported by `load_engine` only.
+TensorFlow is imported only by the function passed to `frames`.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
 FOLLOWING_STEPS = 60  # steps left, at least, after the strength has changed
-Path = str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
 
 
 class Painting:
@@ -43,7 +43,7 @@ class Painting:
         stop: when set, the run ends at the next frame.
     """
 
-    def __init__(self, content: Path, styles: Sequence[Path], settings: Settings, resumable: bool = False):
+    def __init__(self, content: AnyPath, styles: Sequence[AnyPath], settings: Settings, resumable: bool = False):
         """Files are not opened yet; `resumable` keeps a checkpoint of the latest frame, at 48 bytes a pixel."""
         self.content, self.styles, self.settings = (
             os.fspath(content),
@@ -68,10 +68,10 @@ class Painting:
         return self.network is not None and (asked, self.network.name) == ("vgg19", "compact")
 
     def check(self, settings: Settings) -> None:
-        """Raise a ValueError for settings that are not painted here; a subclass knows limits."""
+        """Hook for a subclass: raises a ValueError for settings that it does not allow."""
 
     def check_time(self, seconds: float) -> None:
-        """Raise a ValueError for a run that would take too long here; likewise."""
+        """Hook for a subclass: raises a ValueError if a run of `seconds`, estimated, would take too long."""
 
     def steer(self, strength: float) -> bool:
         """Change the strength from the next frame on; returns whether it differs from the current one.
@@ -84,13 +84,14 @@ class Painting:
         return self._strength != settings.strength
 
     def frames(self, load: "Callable[[Settings], StyleTransfer]", at_least: int = 0) -> "Generator[Frame, None, None]":
-        """Start, or resume after a stop; the last frame has the asked size unless it is stopped again.
+        """Yield the frames of a run; after a stop, those of its continuation.
 
-        A size that does not fit into memory is lowered, with a `note`.
+        Unless stopped, the last frame has the size `shape`.  That is smaller than asked for, with a `note`, if the
+        memory does not suffice.
 
         Args:
             load: returns the engine for the settings.
-            at_least: steps to do, at least; the last scale gets the missing ones.
+            at_least: steps to do at least; if fewer are left, the last scale gets more.
 
         Raises:
             ValueError: a picture or a setting is not usable; one sentence for a person.
@@ -128,7 +129,7 @@ class Painting:
                     return
             at_least = 0
 
-    def save(self, path: Path) -> np.ndarray:
+    def save(self, path: AnyPath) -> np.ndarray:
         """Write the current picture at the asked size, with its recipe; returns it, uint8 (H, W, 3).
 
         Raises:
@@ -178,6 +179,6 @@ class Painting:
         return {"resume": resume, "more_steps": more_steps, "checkpoints": self._resumable}
 
 
-def _ingredient(path: Path, picture: np.ndarray) -> recipe.Ingredient:
+def _ingredient(path: AnyPath, picture: np.ndarray) -> recipe.Ingredient:
     example = catalogue.recognize(path)
     return recipe.ingredient(example or path, picture, example=example is not None)

@@ -68,7 +68,7 @@ def _subsample(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def suffix() -> str:
-    """The best format for browsers that can be written here: .mp4, or .webp without PyAV."""
+    """File suffix of the best format that browsers play: ".mp4" if PyAV is installed, else ".webp"."""
     return ".mp4" if find_spec("av") else ".webp"
 
 
@@ -91,7 +91,7 @@ def write(
         frames: uint8 (H, W, 3) sRGB, sizes may differ.
         path: the suffix chooses .mp4 (H.264), .webp or .gif; if writing fails, an existing file is unchanged.
         seconds: target length without the hold; the frame rate is limited to 4 to 30 per second.
-        max_bytes: file size limit, met by a lower bitrate (.mp4) and by leaving out frames.
+        max_bytes: file size limit, met by a lower bitrate (.mp4) and by leaving out frames; the last frame stays.
 
     Raises:
         ImageError: unknown suffix, missing folder, full disk, or .mp4 without PyAV.

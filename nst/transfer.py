@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst import images, memory
-from nst.canvas import Canvas, Checkpoint, start
+from nst.canvas import Canvas, Checkpoint, start_image
 from nst.features import Network, load_network
 from nst.objective import Objective
 from nst.optimizers import OPTIMIZERS, Adam, Losses
@@ -68,7 +68,7 @@ class StyleTransfer:
 
         A stopped run resumes from the checkpoint of its last frame with identical results, though L-BFGS loses its
         history; a finished run takes `more_steps`.  Any setting may differ from the first run, and so may the pictures,
-        if the content keeps its proportions; twice the size adds a scale.  `settings.tolerance` starts anew.
+        if the content keeps its proportions; twice the size adds a scale.  The `tolerance` test starts anew.
 
         Args:
             content: float32 (1, H, W, 3) RGB in [0, 1], of any size.
@@ -88,8 +88,8 @@ class StyleTransfer:
                 not have, a blend that does not fit the styles, or a checkpoint that does not fit the content and the
                 settings or leaves no steps to do.
             FloatingPointError: the loss is no longer finite; the frames so far are good.
-            MemoryError: the memory ran out within a scale, or before one with no earlier scale of at least 128 pixels;
-                the frames so far are good.
+            MemoryError: the memory ran out, and no finished scale of at least 128 pixels can take the place of the
+                result; the frames so far are good.
         """
         images.check_array(content, "content")
         if not styles:
@@ -111,7 +111,7 @@ class StyleTransfer:
                 objective = Objective.of(engine.network, photo, styles, settings)
                 step = engine._compile_step(objective, photo, settings)
                 if canvas is None:
-                    canvas = Canvas.initial(start(photo, styles[0], settings, objective.grey))
+                    canvas = Canvas.initial(start_image(photo, styles[0], settings, objective.grey))
                     _, losses = step(canvas, 1)
                     yield _frame(progress, canvas, losses, steps if checkpoints else None)
                 fits = canvas.image.shape == photo.shape
@@ -188,8 +188,8 @@ class StyleTransfer:
             return done + 1, canvas.updated(image, state, averaging), losses
 
         losses = dict.fromkeys((*objective.weights, "total"), tf.zeros(()))
-        start = tf.constant(0), canvas, losses
-        return tf.while_loop(lambda done, *_: done < count, step, start, parallel_iterations=1)[1:]
+        variables = tf.constant(0), canvas, losses
+        return tf.while_loop(lambda done, *_: done < count, step, variables, parallel_iterations=1)[1:]
 
     def _check_layers(self, settings: Settings) -> None:
         for field, layers in (("content_layers", settings.content_layers), ("style_layers", settings.style_layers)):

@@ -57,9 +57,15 @@ class Row:
 
 
 class Contender:
-    """A process that takes a turn when told to.  If it fails, it takes no more turns and `error` says why."""
+    """A process of `nst.bench.contenders` that runs one timed burst, a turn, for each call of `take_turn`.
+
+    Attributes:
+        turns: the results, seconds per step; of the kind "peak", floating-point operations per second.
+        error: why it failed, or None; a failed process takes no more turns.
+    """
 
     def __init__(self, **spec: Any):
+        """`spec` are the arguments of `contenders.contender`."""
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
@@ -78,7 +84,7 @@ class Contender:
         return self._receive()
 
     def take_turn(self, record: bool = True) -> None:
-        """Let it take a turn; the first is not recorded, because it includes compilation."""
+        """Run one turn and append its result to `turns`; `record=False` for a first turn that includes compilation."""
         with contextlib.suppress(BrokenPipeError):
             assert self._process.stdin is not None
             print(file=self._process.stdin, flush=True)
@@ -176,7 +182,7 @@ def measure(
         failed = {
             kind: contender.error
             for (kind, dtype), contender in contenders.items()
-            if dtype in (precision, "float32") and contender.error
+            if (dtype == precision or kind == "keras") and contender.error
         }
         yield Row(
             network,

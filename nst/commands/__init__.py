@@ -16,7 +16,11 @@ from nst.commands.output import BAD_INPUT, FAILED, STOPPED, Stop, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return its exit code; wrong flags, --help and --version raise SystemExit.
+
+    Args:
+        arguments: None: those of the process.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115

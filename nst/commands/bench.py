@@ -1,4 +1,4 @@
-"""`bench`: time and memory per step."""
+"""The command `bench` and its flags; `nst.bench.run` measures."""
 
 import argparse
 from collections.abc import Callable
