@@ -50,7 +50,7 @@ class Settings:
         0,
         1e6,
     )
-    style_statistics: str = _knob("covariance", "statistics compared per style layer", choices=("covariance", "gram"))
+    style_statistics: str = _knob("gram", "statistics compared per style layer", choices=("gram", "covariance"))
     normalization: str = _knob(
         "relative",
         "relative: dimensionless losses; paper: the formulas of Gatys et al.",
@@ -62,9 +62,9 @@ class Settings:
     focus: float = _knob(
         1.0, "how much more the photo's detailed areas count than flat ones such as sky; 0: equally", 0, 1
     )
-    content_weight: float = _knob(0.25, "α, weight of the content loss", 0, 1e6)
+    content_weight: float = _knob(0.12, "α, weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, weight of the style loss", 0, 1e6)
-    total_variation_weight: float = _knob(8.0, "γ, weight of the total variation loss; higher is smoother", 0, 1e6)
+    total_variation_weight: float = _knob(6.0, "γ, weight of the total variation loss; higher is smoother", 0, 1e6)
     style_blend: tuple[float, ...] = _knob((), "share of each painting in a blend; default: equal shares", 0, 1e6)
     style_scale: float = _knob(1.0, "size of the painting relative to the result; smaller gives finer strokes", 0.1, 4)
 

@@ -229,8 +229,8 @@ def test_a_recipe_that_cannot_be_followed_to_the_letter_says_so():
 def test_settings_that_go_only_together():
     paper = Settings(style_statistics="gram", normalization="paper")
     assert recipe.parse(made(paper).text).settings == paper
-    told = recipe.parse(changed(settings={"normalization": "paper", "size": 256}))
-    assert told.settings == Settings(size=256)
+    told = recipe.parse(changed(settings={"normalization": "paper", "style_statistics": "covariance", "size": 256}))
+    assert told.settings == Settings(style_statistics="covariance", size=256)
     assert len(told.notes) == 1
 
 

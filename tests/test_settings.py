@@ -39,13 +39,17 @@ def test_every_knob_explains_itself():
         ("steps", "300", "a whole number"),
         ("style_blend", (1, math.inf), "a number from 0"),
         ("learning_rate", 0, "a number from 1e-05"),
-        ("normalization", "paper", "style_statistics 'gram' only"),
     ],
 )
 def test_wrong_values_get_one_sentence_with_the_field_and_what_is_right(field, value, right):
     with pytest.raises(ValueError) as error:
         Settings(**{field: value})
     assert str(error.value).startswith(field) and right in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_papers_formulas_are_for_gram_matrices():
+    with pytest.raises(ValueError, match="^normalization: 'paper' is defined for style_statistics 'gram' only$"):
+        Settings(normalization="paper", style_statistics="covariance")
 
 
 def test_numbers_take_the_type_of_their_knob():

@@ -183,8 +183,8 @@ def _loss(name: str) -> str:
 
 
 def _error(symbol: str) -> str:
-    """‖X − X of the painting‖² / ‖X of the painting‖² at layer ℓ, for the symbol X."""
-    norm = '<mrow><mo stretchy="false">‖</mo>{}<msup><mo stretchy="false">‖</mo><mn>2</mn></msup></mrow>'
+    """‖X − X of the painting‖ / ‖X of the painting‖ at layer ℓ, for the symbol X."""
+    norm = '<mrow><mo stretchy="false">‖</mo>{}<mo stretchy="false">‖</mo></mrow>'
     target = f"<msubsup>{symbol}<mi>ℓ</mi><mtext>s</mtext></msubsup>"
     difference = f"<msub>{symbol}<mi>ℓ</mi></msub><mo>−</mo>{target}"
     return f"<mfrac>{norm.format(difference)}{norm.format(target)}</mfrac>"
@@ -205,10 +205,7 @@ _SUM = (
     f"<mo>+</mo><mi>γ</mi><mo>⁢</mo>{_loss('variation')}"
 )
 _CONTENT = f"<mfrac>{_squares('<mi>F</mi><mo>−</mo><mi>P</mi>')}{_squares(f'<mi>P</mi><mo>−</mo>{_MEAN_P}')}</mfrac>"
-_STYLE = (  # ½, because browsers without a math font draw root signs too small
-    "<munder><mo>∑</mo><mi>ℓ</mi></munder><msub><mi>λ</mi><mi>ℓ</mi></msub>"
-    f"<msup><mrow><mo>(</mo>{_error('<mi>C</mi>')}<mo>+</mo>{_error('<mi>μ</mi>')}<mo>)</mo></mrow><mn>½</mn></msup>"
-)
+_STYLE = "<munder><mo>∑</mo><mi>ℓ</mi></munder><msub><mi>λ</mi><mi>ℓ</mi></msub>" + _error("<mi>G</mi>")
 
 ABOUT = f"""<div class="about">
 <p>A neural network that was trained to recognize objects looks at three pictures: your photo, the painting, and the
@@ -230,8 +227,7 @@ size you chose.</p>
 }
 {
     _formula(
-        "J style = the sum over the layers l of lambda l times the root of the relative squared distance of the "
-        "covariances C plus that of the means mu",
+        "J style = the sum over the layers l of lambda l times the relative distance of the Gram matrices G",
         _loss("style"),
         _STYLE,
     )
@@ -245,8 +241,8 @@ size you chose.</p>
         ("w", "how much a position counts: more where P differs much from P̄, less in a flat sky"),
         ("ℓ, λ<sub>ℓ</sub>", "a layer and its weight; all weights add up to 1"),
         (
-            "C<sub>ℓ</sub>, μ<sub>ℓ</sub>",
-            "covariance and mean of a layer’s responses over all positions; with s, those of the painting",
+            "G<sub>ℓ</sub>",
+            "Gram matrix: products of each two filters’ responses, averaged over all positions; with s, the painting’s",
         ),
         ("J<sub>variation</sub>", "mean squared difference of neighboring pixels; it keeps the picture smooth"),
     )

@@ -32,10 +32,13 @@ CONTROLS = {
         "Below 1 for finer strokes, above 1 for broader ones. Takes effect the next time you paint.",
     ),
     "network": ("Quality", "Finest ends with VGG-19: on a CPU it takes up to three times as long."),
-    "style_statistics": ("Style statistics", "How colors and shapes vary together, or the paper's Gram matrices."),
+    "style_statistics": (
+        "Style statistics",
+        "The paper's Gram matrices, or covariances: bolder, with more of the painting's figures.",
+    ),
     "init": ("Start from", "The photo keeps its outlines; noise lets the painting form its own."),
     "seed": ("Random seed", "A different number gives a different result when starting from noise."),
-    "total_variation_weight": ("Smoothness", "0 keeps all grain, 8 is the default, 50 is very smooth."),
+    "total_variation_weight": ("Smoothness", "0 keeps all grain, 6 is the default, 50 is very smooth."),
     "composition": ("Composition", "How firmly to keep the photo's layout; at 0, figures of the painting may appear."),
     "focus": ("Focus", "How much more the photo's detailed parts count than flat ones, such as a sky; 0: the same."),
     "detail": ("Photo detail", "How much of the photo's fine detail returns at each larger size."),
@@ -44,7 +47,7 @@ MAIN_CONTROLS = ("strength", "size", "network")  # shown; the others are in an a
 CHOOSERS = (("strength", "Strength", presets.STRENGTHS), ("style_scale", "Brush size", presets.BRUSH_SIZES))
 CHOICES = {
     "network": {"auto": "Automatic", "compact": "Quick", "vgg19": "Finest"},
-    "style_statistics": {"covariance": "Covariances", "gram": "Gram matrices"},
+    "style_statistics": {"gram": "Gram matrices", "covariance": "Covariances"},
     "init": {"content": "The photo", "noise": "Noise", "style": "The painting", "mix": "Photo and noise"},
 }
 SLIDERS = {
