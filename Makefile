@@ -1,5 +1,6 @@
 # make run: serve the page.  make test: lint, type check and tests.  make test-apart: tests of training and of the
 # programs that painted our pictures, which nothing else uses.  All set up .venv first and change nothing else.
+# make test-lowest: the tests with the lowest versions that pyproject.toml allows, in .lowest.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV = .venv/bin
 PARALLEL = --numprocesses=auto --dist=loadfile --no-loadscope-reorder
@@ -16,9 +17,18 @@ test: .venv/test
 test-apart: .venv/test
 	$(VENV)/python -m pytest $(PARALLEL) -m apart
 
+test-lowest: .lowest/test
+	.lowest/bin/python -m pytest $(PARALLEL) -m "not apart"
+
+.lowest/test: pyproject.toml
+	test -x .lowest/bin/python || $(PYTHON) -m venv .lowest
+	.lowest/bin/python -m pip install --quiet uv
+	.lowest/bin/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct --editable .[test]
+	touch $@
+
 .venv/run .venv/test: requirements.txt pyproject.toml
 	test -x $(VENV)/python || $(PYTHON) -m venv .venv
 	$(VENV)/python -m pip install --quiet --editable .[$(if $(filter %test,$@),test,page,video)]
 	touch $@
 
-.PHONY: run test test-apart
+.PHONY: run test test-apart test-lowest

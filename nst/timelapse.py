@@ -1,9 +1,10 @@
 """Time-lapse films of a run: .mp4 with PyAV, .webp and .gif with Pillow."""
 
+import functools
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +69,27 @@ def _subsample(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def suffix() -> str:
-    """File suffix of the best format that browsers play: ".mp4" if PyAV is installed, else ".webp"."""
-    return ".mp4" if find_spec("av") else ".webp"
+    """File suffix of the best format that browsers play: ".mp4" if PyAV can write it, else ".webp"."""
+    return ".webp" if _mp4_obstacle() else ".mp4"
+
+
+@functools.cache
+def _mp4_obstacle() -> str:
+    """Why no .mp4 can be written here, or "".  Writes a small one: PyAV may be missing, too old, or without H.264."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _write_mp4([np.zeros((16, 16, 3), np.uint8)], Path(folder, "film.mp4"), 4, None)
+    except Exception as error:  # of any of PyAV's types
+        return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return ""
 
 
 def check_writable(path: str | os.PathLike) -> None:
     """Raise `ImageError` if `path` cannot be written; for use before a long run."""
     images.check_writable(path, SUFFIXES)
-    if Path(path).suffix.lower() == ".mp4":
-        try:
-            import av  # noqa: F401
-        except ImportError as error:
-            raise ImageError("Writing .mp4 needs the package av (pip install av); .webp and .gif do not.") from error
+    if Path(path).suffix.lower() == ".mp4" and (obstacle := _mp4_obstacle()):
+        needed = "Writing .mp4 needs the package av, 17 or later (pip install 'av>=17'); .webp and .gif do not"
+        raise ImageError(f"{needed}: {obstacle}.")
 
 
 def write(
@@ -94,7 +104,7 @@ def write(
         max_bytes: file size limit, met by a lower bitrate (.mp4) and by leaving out frames; the last frame stays.
 
     Raises:
-        ImageError: unknown suffix, missing folder, full disk, or .mp4 without PyAV.
+        ImageError: unknown suffix, missing folder, full disk, or .mp4 without PyAV 17 or later.
         ValueError: no frames, or `seconds` is not above 0.
     """
     if not frames:

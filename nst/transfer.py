@@ -17,6 +17,7 @@ from nst.objective import Objective
 from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.progress import Progress
 from nst.settings import Settings
+from nst.weights import CONVOLUTIONS, preferred
 
 COMPACT_COST = 0.4  # rough step time of the compact network relative to a VGG's, to estimate the time left
 
@@ -195,7 +196,20 @@ class StyleTransfer:
         for field, layers in (("content_layers", settings.content_layers), ("style_layers", settings.style_layers)):
             if unknown := set(layers) - set(self.network.layers):
                 known = f"{self.network.layers[0]} … {self.network.layers[-1]}"
-                raise ValueError(f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}")
+                sentence = f"{field}: the {self.network.name} network has no {min(unknown)}; it has {known}"
+                raise ValueError(sentence + self._remedy(min(unknown), settings))
+
+    def _remedy(self, layer: str, settings: Settings) -> str:
+        """How to get a layer that the network lacks; "" if there is no way."""
+        if layer not in CONVOLUTIONS:
+            return ""
+        if self.network.name.startswith("vgg"):
+            return f"; for {layer} use a file with all of VGG-19, or no file: Keras' VGG-19 has it"
+        if self.network.name != "compact":
+            return ""
+        if (preferred()[0] if settings.network == "auto" else settings.network) == "vgg19":
+            return f". {self.network.reason}"  # VGG-19 was asked for and is missing
+        return f'; for {layer} use --network vgg19 ("Finest" on the page), which downloads 80 MB if VGG-19 is missing'
 
 
 class _Convergence:

@@ -228,7 +228,9 @@ def test_a_line_of_python(command):
 # --- What is checked as far as it goes --------------------------------------------------------------------------------
 
 
-@each_command("python app.py", "python benchmarks/", "python training/", "python -m examples.")
+@each_command(
+    "python app.py", "python benchmarks/", "python training/", ".venv/bin/python tests/", "python -m examples."
+)
 def test_programs_are_there_with_their_flags(command):
     _, *words = shlex.split(command)
     path = words[1].replace(".", "/") + ".py" if words[0] == "-m" else words[0]
@@ -248,6 +250,7 @@ def test_make(command):
     dry = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr
     done = {"make run": "python app.py", "make test": '-m "not apart"', "make test-apart": "-m apart"}
+    done["make test-lowest"] = "--resolution lowest-direct"
     assert done[command] in dry.stdout
 
 

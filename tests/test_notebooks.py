@@ -1,10 +1,12 @@
 """The notebooks: stored without what running them leaves behind, and run from top to bottom at a tiny size.
 
-`python tests/test_notebooks.py` strips them after an editor has saved them with their outputs.
+`python tests/test_notebooks.py` strips them after an editor has saved them with their outputs, and writes the
+repository's address into them, as pyproject.toml has it.
 """
 
 import json
 import re
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -19,6 +21,8 @@ from nst import catalogue, images
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REPOSITORY = PROJECT.get("urls", {}).get("Repository", "")
 METADATA = {"accelerator", "kernelspec", "language_info"}  # the first has Colab offer a GPU
 
 
@@ -35,11 +39,37 @@ def stripped(text: str) -> str:
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
+def addressed(text: str, name: str, repository: str) -> str:
+    """A notebook that installs from a repository, with a link that opens it in Colab if that is on GitHub."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["id"] == "setup":
+            source = re.sub(r'(?m)^REPOSITORY = "[^"]*"', lambda _: f'REPOSITORY = "{repository}"', source)
+        elif cell["id"] == "title":
+            source = re.sub(r"\n\n\[Open in Colab\]\(.*\)$", "", source)
+            if place := re.fullmatch(r"https://github\.com/([^/]+/[^/]+?)(\.git)?/?", repository):
+                colab = f"https://colab.research.google.com/github/{place[1]}/blob/main/examples/{name}.ipynb"
+                source += f"\n\n[Open in Colab]({colab})"
+        cell["source"] = source.splitlines(keepends=True)
+    return stripped(json.dumps(notebook))
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 class TestStored:
     def test_without_outputs(self, path: Path):
         text = path.read_text(encoding="utf-8")
         assert text == stripped(text), "not stripped: run `python tests/test_notebooks.py`"
+
+    def test_with_the_repositorys_address_and_no_other(self, path: Path):
+        text = path.read_text(encoding="utf-8")
+        assert text == addressed(text, path.stem, REPOSITORY), "run `python tests/test_notebooks.py`"
+        published = addressed(text, path.stem, "https://github.com/me/painter")
+        assert 'REPOSITORY = \\"https://github.com/me/painter\\"' in published
+        place = f"https://colab.research.google.com/github/me/painter/blob/main/examples/{path.name}"
+        assert published.count("[Open in Colab]") == 1 and f"[Open in Colab]({place})" in published
+        assert "Colab](" not in addressed(published, path.stem, "https://example.org/painter.git")
+        assert addressed(published, path.stem, REPOSITORY) == text
 
     def test_valid_and_every_cell_has_a_name_of_its_own(self, path: Path):
         notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -175,4 +205,5 @@ def test_what_each_layer_sees(kernel: Path):
 
 if __name__ == "__main__":
     for path in NOTEBOOKS:
-        path.write_text(stripped(path.read_text(encoding="utf-8")), encoding="utf-8")
+        text = stripped(path.read_text(encoding="utf-8"))
+        path.write_text(addressed(text, path.stem, REPOSITORY), encoding="utf-8")

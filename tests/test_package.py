@@ -1,11 +1,13 @@
 """The wheel: built, installed where nothing else of ours is, and painting from there."""
 
 import ast
+import re
 import subprocess
 import sys
 import sysconfig
 import tomllib
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,15 @@ def test_the_wheel_holds_the_page(installed, tmp_path):
     )
     done = subprocess.run([installed / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "True\n", done.stderr
+
+
+def test_a_registry_shows_a_text_that_needs_no_checkout(installed):
+    (wheel,) = installed.parent.parent.glob("nst-*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        text = files.read(f"nst-{__version__}.dist-info/METADATA").decode().partition("\n\n")[2]
+    assert text.lstrip() == (ROOT / "docs" / "package.md").read_text(encoding="utf-8")
+    assert text.lstrip().startswith("# Neural style transfer\n")  # and not with the front matter of a Space
+    assert set(re.findall(r"\]\((\w+)", text)) == {"https"}  # no links into the repository
 
 
 def test_versions_agree():

@@ -106,10 +106,21 @@ def test_where_nothing_can_be_written(write, tmp_path):
         write(tmp_path / "missing" / "film.gif")
 
 
-def test_without_pyav_only_mp4_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "av", None)  # what `import av` then raises is ImportError
-    with pytest.raises(ImageError, match=r"needs the package av"):
-        timelapse.write(FRAMES, tmp_path / "film.mp4")
+@pytest.fixture
+def untried():
+    """Whether .mp4 can be written is tried anew in the test, and after it."""
+    timelapse._mp4_obstacle.cache_clear()
+    yield
+    timelapse._mp4_obstacle.cache_clear()
+
+
+# Without PyAV, and with one before version 17, which has no ColorPrimaries.
+@pytest.mark.parametrize("missing", ["av", "av.video.reformatter"])
+def test_without_pyav_only_mp4_is_missing(missing, untried, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)  # importing it then raises ImportError
+    for write in (timelapse.check_writable, lambda path: timelapse.write(FRAMES, path)):
+        with pytest.raises(ImageError, match=r"^Writing \.mp4 needs the package av, 17 or later .*\.$"):
+            write(tmp_path / "film.mp4")
     timelapse.write(FRAMES, tmp_path / "film.gif")
     assert timelapse.suffix() == ".webp"
     assert os.listdir(tmp_path) == ["film.gif"]

@@ -266,6 +266,33 @@ def test_what_does_not_fit_is_refused_before_painting(transfer, changes, styles,
     assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "asked", "layer", "remedy"),
+    [
+        (
+            "compact",
+            "auto",
+            "block5_conv4",
+            '; for block5_conv4 use --network vgg19 ("Finest" on the page), which downloads 80 MB if VGG-19 is missing',
+        ),
+        ("compact", "vgg19", "block5_conv4", ". VGG-19 is not here."),
+        ("compact", "auto", "conv5_4", ""),
+        (
+            "vgg19",
+            "vgg19",
+            "block5_conv4",
+            "; for block5_conv4 use a file with all of VGG-19, or no file: Keras' VGG-19 has it",
+        ),
+    ],
+)
+def test_how_to_get_a_layer_that_the_network_lacks(name, asked, layer, remedy):
+    transfer = StyleTransfer(Network(name, toy.weights(), reason="VGG-19 is not here."))
+    with pytest.raises(ValueError) as error:
+        paint(transfer, network=asked, content_layers={layer: 1})
+    sentence = f"content_layers: the {name} network has no {layer}; it has block1_conv1 … block1_conv2"
+    assert str(error.value) == sentence + remedy
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_an_overflow_is_told_after_the_good_frames(optimizer):
     broken = toy.weights()

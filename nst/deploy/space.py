@@ -54,7 +54,14 @@ def _list_of(rule: Rule) -> Rule:
 
 
 REPO_ID = _regex(r"[\w.-]+/[\w.-]+", "OWNER/NAME")
-FRONT_MATTER = {  # keys that the Hub reads for a Gradio Space, https://huggingface.co/docs/hub/spaces-config-reference
+HARDWARE = Rule(
+    lambda value: isinstance(value, str) and (value in CPU or value.startswith(GPU)),
+    f"one of {', '.join(CPU)}, or a GPU such as t4-small",
+)
+ISOLATION = "cross-origin-embedder-policy", "cross-origin-opener-policy", "cross-origin-resource-policy"
+# Keys that the Hub reads for a Gradio Space, https://huggingface.co/docs/hub/spaces-config-reference.
+# SpaceCardData of huggingface_hub checks no value; RepoCard.validate asks the Hub, which checks every upload anyway.
+FRONT_MATTER = {
     "title": _text(),
     "emoji": _regex(r"[^\x00-\x7f]{1,8}", "one emoji"),
     "colorFrom": _one_of(*COLORS),
@@ -62,8 +69,9 @@ FRONT_MATTER = {  # keys that the Hub reads for a Gradio Space, https://huggingf
     "short_description": _text(60),
     "sdk": _one_of("gradio"),
     "sdk_version": _regex(r"\d+\.\d+\.\d+", "a version such as 6.31.0"),
-    "python_version": _regex(r"3\.\d+", 'text such as "3.11", in quotes'),
+    "python_version": _regex(r"3\.\d+(\.\d+)?", 'text such as "3.11", in quotes'),
     "app_file": _text(),
+    "base_path": _regex(r"/\S*", "a path that begins with /"),
     "license": _text(),
     "thumbnail": _text(),
     "tags": _list_of(_text()),
@@ -73,15 +81,29 @@ FRONT_MATTER = {  # keys that the Hub reads for a Gradio Space, https://huggingf
     "fullWidth": _one_of(True, False),
     "header": _one_of("mini", "default"),
     "disable_embedding": _one_of(True, False),
+    "suggested_hardware": HARDWARE,
+    "suggested_storage": _one_of("small", "medium", "large"),  # has no effect any more
+    "hf_oauth": _one_of(True, False),
+    "hf_oauth_scopes": _list_of(_regex(r"[a-z-]+", "a scope such as email")),
+    "hf_oauth_expiration_minutes": Rule(
+        lambda value: type(value) is int and 0 < value <= 43200, "a number of minutes, at most 43200"
+    ),
+    "hf_oauth_authorized_org": Rule(
+        lambda value: any(rule.accepts(value) for rule in (_text(), _list_of(_text()))),
+        "an organization, or a list of them",
+    ),
+    "custom_headers": Rule(
+        lambda value: (
+            isinstance(value, dict) and all(key in ISOLATION and _text().accepts(value[key]) for key in value)
+        ),
+        f"values for {', '.join(ISOLATION)}",
+    ),
     "startup_duration_timeout": _regex(r"\d+(s|m|h)", "a duration such as 15m"),
     "preload_from_hub": _list_of(_regex(r"[\w.-]+/[\w.-]+( \S+)?( [0-9a-f]{40})?", "OWNER/NAME [FILE,FILE] [COMMIT]")),
 }
 VARIABLE = _regex(r"[A-Za-z_][A-Za-z0-9_]*", "a name")
 OTHER_KEYS = {  # the Spacefile's other keys
-    "hardware": Rule(
-        lambda value: isinstance(value, str) and (value in CPU or value.startswith(GPU)),
-        f"one of {', '.join(CPU)}, or a GPU such as t4-small",
-    ),
+    "hardware": HARDWARE,
     "sleep_time": Rule(lambda value: type(value) is int and value >= 300, "a number of seconds, at least 300"),
     "variables": Rule(lambda value: isinstance(value, dict) and all(map(VARIABLE.accepts, value)), "names with values"),
     "secrets": _list_of(VARIABLE),
@@ -157,8 +179,8 @@ def readme(text: str, head: str) -> str:
 
 
 def requirements(space: Space, text: str) -> str:
-    """The Space's requirements.txt: the project's without Gradio, which the SDK brings, and with CUDA on a GPU."""
-    tensorflow = "tensorflow" if space.hardware in CPU else "tensorflow[and-cuda]"
+    """The Space's requirements.txt: the project's without Gradio, which the SDK brings, and with CUDA on a GPU only."""
+    tensorflow = "tensorflow-cpu" if space.hardware in CPU else "tensorflow[and-cuda]"
     lines = [line for line in text.splitlines() if not re.match(r"gradio\b", line)]
     return "\n".join(re.sub(r"^tensorflow\b", tensorflow, line) for line in lines) + "\n"
 

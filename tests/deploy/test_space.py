@@ -54,6 +54,12 @@ def change(checkout: Path, **changes: Any) -> None:
         ({"sdk_version": 6.31}, "sdk_version is 6.31; it should be a version such as 6.31.0"),
         ({"python_version": 3.11}, 'python_version is 3.11; it should be text such as "3.11", in quotes'),
         ({"preload_from_hub": ["vgg19"]}, "preload_from_hub is ['vgg19']; it should be a list, each OWNER/NAME"),
+        ({"suggested_hardware": "zero-a10g"}, "suggested_hardware is 'zero-a10g'; it should be one of cpu-basic"),
+        ({"hf_oauth_scopes": "email"}, "hf_oauth_scopes is 'email'; it should be a list, each a scope such as email"),
+        ({"hf_oauth_expiration_minutes": 50000}, "it should be a number of minutes, at most 43200"),
+        ({"hf_oauth_authorized_org": {}}, "it should be an organization, or a list of them"),
+        ({"custom_headers": {"x-frame-options": "deny"}}, "it should be values for cross-origin-embedder-policy, "),
+        ({"base_path": "gallery"}, "base_path is 'gallery'; it should be a path that begins with /"),
         ({"hardware": "zero-a10g"}, "hardware is 'zero-a10g'; it should be one of cpu-basic, cpu-upgrade, or a GPU"),
         ({"sleep_time": True}, "sleep_time is True; it should be a number of seconds"),
         ({"variables": {"A B": 1}}, "variables is {'A B': 1}; it should be names with values"),
@@ -66,6 +72,25 @@ def test_what_the_hub_would_not_take_is_told_before(checkout, changes, sentence)
     change(checkout, **changes)
     with pytest.raises(SpaceError, match="^Spacefile: .*" + re.escape(sentence)):
         space.read(checkout)
+
+
+def test_every_key_for_a_gradio_space_reaches_the_hub(checkout):
+    keys = {
+        "python_version": "3.11.9",
+        "base_path": "/?pair=wave-lion",
+        "suggested_hardware": "t4-small",
+        "suggested_storage": "small",
+        "hf_oauth": True,
+        "hf_oauth_scopes": ["email", "read-repos"],
+        "hf_oauth_expiration_minutes": 480,
+        "hf_oauth_authorized_org": ["us", "them"],
+        "custom_headers": {"cross-origin-opener-policy": "same-origin"},
+    }
+    change(checkout, **keys)
+    head = space.front_matter(space.read(checkout)).strip("-\n")
+    assert keys.items() <= yaml.safe_load(head).items()
+    change(checkout, hf_oauth_authorized_org="us")
+    assert space.read(checkout).card["hf_oauth_authorized_org"] == "us"
 
 
 @pytest.mark.parametrize(
@@ -110,9 +135,9 @@ def test_rendering_replaces_the_front_matter_and_nothing_else(checkout):
 
 
 @pytest.mark.parametrize(
-    ("hardware", "line"), [("cpu-upgrade", "tensorflow>=2.18"), ("t4-small", "tensorflow[and-cuda]>=2.18")]
+    ("hardware", "line"), [("cpu-upgrade", "tensorflow-cpu>=2.18"), ("t4-small", "tensorflow[and-cuda]>=2.18")]
 )
-def test_a_gpu_gets_tensorflow_with_cuda_and_gradio_is_the_sdks(checkout, hardware, line):
+def test_only_a_gpu_gets_tensorflow_with_cuda_and_gradio_is_the_sdks(checkout, hardware, line):
     text = space.requirements(space.read(checkout, hardware), (checkout / "requirements.txt").read_text())
     assert text == f"# Ours\n{line}\nkeras>=3.6\n"
 
@@ -267,7 +292,7 @@ def test_a_space_is_made_and_then_left_as_it_is(hub, checkout):
     assert hub.variables == {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "NST_NETWORK": "auto"}
     assert set(hub.files) == {".gitattributes", "README.md", "requirements.txt", "app.py"}  # old.py is gone
     assert hub.files["app.py"] == b"print('page')\n"
-    assert hub.files["requirements.txt"] == b"# Ours\ntensorflow>=2.18\nkeras>=3.6\n"
+    assert hub.files["requirements.txt"] == b"# Ours\ntensorflow-cpu>=2.18\nkeras>=3.6\n"
     assert b"spaces/me/painter/resolve/main/docs/lion.jpg" in hub.files["README.md"]
     assert "hardware" not in hub.asked  # it has the free one already
     assert list(space.deploy("me/painter", root=checkout)) == first
