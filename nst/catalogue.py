@@ -1,15 +1,16 @@
 """The catalogue: example photos and paintings, listed in examples/catalogue.json.
 
-Photos are read from the installed package that contains them.  Our own version of The Starry Night is replaced by the
-real painting where possible: the first request downloads it into the cache ($NST_CACHE, else nst in $XDG_CACHE_HOME or
-~/.cache).  Paintings without a version of our own are listed once `fetch` has downloaded them.  NST_OFFLINE=1 forbids
-all downloads.
+Three photos are read from the installed package that contains them.  Our own version of The Starry Night is replaced by
+the real painting where possible: the first request downloads it into the cache ($NST_CACHE, else nst in $XDG_CACHE_HOME
+or ~/.cache).  Pictures without a file of our own are listed once `fetch` or, when a page starts, `complete` has
+downloaded them.  NST_OFFLINE=1 forbids all downloads.
 """
 
 import contextlib
 import difflib
 import importlib.util
 import json
+import logging
 import os
 import threading
 import time
@@ -26,7 +27,12 @@ MAX_WAIT = 1.0  # seconds that `picture` waits for a download, which goes on in 
 TIMEOUT = 10.0  # seconds without data, after which a download fails
 MAX_SECONDS = 120.0  # for a whole download
 MAX_BYTES = 10_000_000
+PAUSE = 5.0  # seconds between two downloads by `complete`, out of politeness to the server
+MAX_TOTAL = 100_000_000  # bytes that one call of `complete` downloads, at most
+MAX_FAILURES = 2  # in a row, after which `complete` gives up: there is no internet
 TOLERANCE = 0.05  # relative, of the aspect ratio: scans of one painting are cropped differently
+
+log = logging.getLogger(__name__)
 
 
 class CatalogueError(ValueError):
@@ -35,11 +41,11 @@ class CatalogueError(ValueError):
 
 @dataclass(frozen=True)
 class Original:
-    """A real painting, and where to download it."""
+    """A real painting, or a photo, and where to download it."""
 
     title: str
     artist: str
-    year: int
+    year: int | None  # None: unknown
     license: str
     source: str  # the page that describes it
     url: str
@@ -57,6 +63,7 @@ class Example:
     license: str
     source: str
     path: Path
+    role: str = "painting"  # or "photo": what it is in a pair
     original: Original | None = None  # only if the image is our own version of it
 
 
@@ -72,8 +79,13 @@ class Pair:
     @property
     def thumbnail(self) -> Path | None:
         """The pair painted at default settings: a JPEG of at most 360 pixels a side; None if there is none."""
-        path = FOLDER / "painted" / f"{self.name}.jpg"
-        return path if path.is_file() else None
+        paths = FOLDER / "painted" / f"{self.name}.jpg", self.cached_thumbnail
+        return next((path for path in paths if path.is_file()), None)
+
+    @property
+    def cached_thumbnail(self) -> Path:
+        """Where a page keeps the thumbnail that it has painted."""
+        return _cache_folder() / "painted" / f"{self.name}.jpg"
 
     @property
     def credit(self) -> str:
@@ -96,7 +108,9 @@ def find(name: str) -> Example:
     entry = _find_entry(name)
     path = _local_path(entry)
     if path is None and "file" not in entry:
-        raise CatalogueError(f"The painting {name} is not here yet; download it: `python -m nst examples --fetch`.")
+        raise CatalogueError(
+            f"The {_role(entry)} {name} is not here yet; download it: `python -m nst examples --fetch`."
+        )
     if path is None:
         origin = entry.get("package", "this checkout")
         raise CatalogueError(f"The example {name} comes with {origin}, which is not installed or lacks it.")
@@ -124,21 +138,18 @@ def picture(name: str, fetch: bool = True) -> tuple[Path, str]:
 
 
 def missing() -> tuple[str, ...]:
-    """Names of the paintings that `fetch` can download and that are not on this machine; needs no network."""
+    """Names of the pictures that `fetch` can download and that are not on this machine; needs no network."""
     return tuple(entry["name"] for entry in _CATALOGUE["examples"] if "file" not in entry and not _local_path(entry))
 
 
 def fetch() -> Iterator[tuple[bool, str]]:
-    """Download the missing real paintings into the cache, one by one.
+    """Download the missing real paintings and photos into the cache, one by one.
 
     Yields:
-        (whether the painting is in the cache now, one sentence about it for the user) for each painting.
+        (whether the picture is in the cache now, one sentence about it for the user) for each picture.
     """
-    for entry in _CATALOGUE["examples"]:
-        if "original" not in entry:
-            continue
-        original, path = Original(**entry["original"]), _cache_path(entry["name"])
-        work = f"{entry['name']}: {original.title} by {original.artist}"
+    for name, original, path in _originals():
+        work = f"{name}: {original.title} by {original.artist}"
         if _is_painting(path, original):
             yield True, f"{work} is already here."
             continue
@@ -149,6 +160,32 @@ def fetch() -> Iterator[tuple[bool, str]]:
             yield True, f"{work} has been fetched ({original.license}, {original.source})."
         except CatalogueError as error:
             yield False, f"{work} could not be fetched: {error}."
+
+
+def complete() -> None:
+    """Download the missing real paintings and photos quietly, one by one with pauses: for a page that has started.
+
+    Takes minutes.  Does nothing if NST_OFFLINE is set; gives up after MAX_FAILURES in a row, or MAX_TOTAL bytes.
+    """
+    if machine.is_offline():
+        return
+    missing = [(original, path) for _, original, path in _originals() if not _is_painting(path, original)]
+    total = fetched = failures = 0
+    for number, (original, path) in enumerate(missing):
+        if total + MAX_BYTES > MAX_TOTAL:
+            break
+        if number:
+            time.sleep(PAUSE)
+        try:
+            total += _download(original, path)
+            fetched, failures = fetched + 1, 0
+        except CatalogueError as error:
+            total, failures = total + MAX_BYTES, failures + 1  # at most that much of it came
+            if failures == MAX_FAILURES:
+                log.info("The page does without more examples from Wikimedia Commons: %s", error)
+                break
+    if fetched:
+        log.info("%d paintings and photos have been fetched from Wikimedia Commons", fetched)
 
 
 def recognize(file: str | os.PathLike) -> str | None:
@@ -173,6 +210,17 @@ def _find_entry(name: str) -> dict[str, Any]:
     return entries[name]
 
 
+def _originals() -> Iterator[tuple[str, Original, Path]]:
+    """Name, original and place in the cache of each picture that can be downloaded."""
+    for entry in _CATALOGUE["examples"]:
+        if "original" in entry:
+            yield entry["name"], Original(**entry["original"]), _cache_path(entry["name"])
+
+
+def _role(entry: dict[str, Any]) -> str:
+    return entry.get("role", "painting")
+
+
 def _local_path(entry: dict[str, Any]) -> Path | None:
     """The file of an example; None if it is not on this machine."""
     if "file" not in entry:
@@ -190,7 +238,7 @@ def _local_path(entry: dict[str, Any]) -> Path | None:
 
 def _example(entry: dict[str, Any], path: Path) -> Example:
     original = Original(**entry["original"]) if "original" in entry and "file" in entry else None
-    return Example(name=entry["name"], **_credits(entry), path=path, original=original)
+    return Example(name=entry["name"], **_credits(entry), path=path, role=_role(entry), original=original)
 
 
 def _credits(entry: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +280,7 @@ def _cache_folder() -> Path:
 
 
 def _is_painting(source: Path | bytes, original: Original) -> bool:
-    """Whether it decodes and has the painting's aspect ratio; a captive portal, for instance, returns a login page."""
+    """Whether it decodes and has the original's aspect ratio; a captive portal, for instance, returns a login page."""
     from nst import images
 
     try:
@@ -247,8 +295,8 @@ def _try_download(original: Original, path: Path) -> None:
         _download(original, path)
 
 
-def _download(original: Original, path: Path) -> None:
-    """Download a painting, check it and write it to `path`.
+def _download(original: Original, path: Path) -> int:
+    """Download a picture, check it and write it to `path`; returns its size in bytes.
 
     Raises:
         CatalogueError: the reason, to be completed to a sentence by the caller.
@@ -260,7 +308,7 @@ def _download(original: Original, path: Path) -> None:
     from nst import images
     from nst.recipe import VERSION
 
-    agent = f"neural-style-transfer/{VERSION} (public-domain paintings, each once, at a user's request) Python-urllib"
+    agent = f"neural-style-transfer/{VERSION} (public-domain pictures, each once, one at a time) Python-urllib"
     request = urllib.request.Request(original.url, headers={"User-Agent": agent})
     deadline, data = time.monotonic() + MAX_SECONDS, bytearray()
     try:
@@ -287,6 +335,7 @@ def _download(original: Original, path: Path) -> None:
             temporary.write_bytes(data)
     except (OSError, images.ImageError) as error:
         raise CatalogueError(f"it cannot be saved in {path.parent}; NST_CACHE can name another folder") from error
+    return len(data)
 
 
 _CATALOGUE: dict[str, Any] = json.loads((FOLDER / "catalogue.json").read_text(encoding="utf-8"))

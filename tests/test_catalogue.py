@@ -41,6 +41,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.agents: list[str] = []
+        self.pauses: list[tuple[int, float]] = []  # requests before it, seconds
         self.release = threading.Event()
 
     def handle_error(self, request, client_address):
@@ -342,14 +343,109 @@ def test_what_was_fetched_before_ctrl_c_stays(fetching, monkeypatch, capsys):
     assert "real painting (" in catalogue.picture("starry-night")[1]
 
 
+# --- everything at once, for a page that starts -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def completing(server, monkeypatch):
+    """The server has all pictures, in the proportions of The Starry Night; `pauses` lists those between requests."""
+    entries = [entry for entry in catalogue._CATALOGUE["examples"] if "original" in entry]
+    address = f"http://127.0.0.1:{server.server_port}"
+    entries = [entry | {"original": entry["original"] | {"url": address, "aspect_ratio": 1.26}} for entry in entries]
+    monkeypatch.setitem(catalogue._CATALOGUE, "examples", entries)
+    monkeypatch.setattr(catalogue.time, "sleep", lambda seconds: server.pauses.append((len(server.agents), seconds)))
+    return server
+
+
+def test_a_page_gets_all_pictures_one_after_the_other(completing, caplog, tmp_path):
+    caplog.set_level("INFO")
+    count = len(catalogue._CATALOGUE["examples"])
+    catalogue.complete()
+    assert count >= 25 and len(completing.agents) == len(os.listdir(tmp_path / "cache")) == count
+    assert completing.pauses == [(number, catalogue.PAUSE) for number in range(1, count)]
+    assert caplog.messages == [f"{count} paintings and photos have been fetched from Wikimedia Commons"]
+    assert catalogue.missing() == ()
+    catalogue.complete()
+    assert len(completing.agents) == count and len(caplog.messages) == 1
+
+
+def test_a_page_gets_only_what_is_missing(completing, tmp_path):
+    catalogue.complete()
+    (tmp_path / "cache" / "kiss.jpg").unlink()
+    completing.agents.clear()
+    completing.pauses.clear()
+    catalogue.complete()
+    assert len(completing.agents) == 1 and not completing.pauses
+    assert catalogue.missing() == ()
+
+
+def test_a_page_without_internet_gives_up_with_one_line(completing, caplog, tmp_path):
+    caplog.set_level("INFO")
+    completing.answer = "missing"
+    catalogue.complete()
+    assert len(completing.agents) == 2 and not (tmp_path / "cache").exists()
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "The page does without more examples from Wikimedia Commons"
+    ]
+
+
+def test_one_failure_is_passed_over(completing, monkeypatch):
+    download, names = catalogue._download, []
+
+    def every_other_fails(original, path):
+        names.append(path.stem)
+        if len(names) % 2:
+            raise CatalogueError("it was not its day")
+        return download(original, path)
+
+    monkeypatch.setattr(catalogue, "_download", every_other_fails)
+    monkeypatch.setattr(catalogue, "MAX_TOTAL", 10**9)
+    catalogue.complete()
+    assert len(names) == len(catalogue._CATALOGUE["examples"])
+    assert len(completing.agents) == len(names) // 2
+
+
+def test_a_page_downloads_so_many_bytes_at_most(completing, monkeypatch):
+    monkeypatch.setattr(catalogue, "MAX_TOTAL", catalogue.MAX_BYTES + 2 * len(GOOD))
+    catalogue.complete()
+    assert len(completing.agents) == 3  # a fourth could exceed it
+
+
+def test_a_page_that_must_stay_offline_asks_for_nothing(completing, monkeypatch):
+    monkeypatch.setenv("NST_OFFLINE", "1")
+    catalogue.complete()
+    assert not completing.agents and not completing.pauses
+
+
+# --- what the catalogue says ------------------------------------------------------------------------------------------
+
+
 def test_every_original_says_where_it_is_and_how_wide():
-    for entry in catalogue._CATALOGUE["examples"]:
-        if "original" in entry:
-            original = Original(**entry["original"])
-            name = original.source.removeprefix("https://commons.wikimedia.org/wiki/File:")
-            assert original.url == f"https://commons.wikimedia.org/wiki/Special:FilePath/{name}?width=1280"
-            assert 0.5 < original.aspect_ratio < 2
-            assert original.license == "public domain"
+    originals = [Original(**entry["original"]) for entry in catalogue._CATALOGUE["examples"] if "original" in entry]
+    for original in originals:
+        assert original.title and original.artist
+        name = original.source.removeprefix("https://commons.wikimedia.org/wiki/File:")
+        assert original.url == f"https://commons.wikimedia.org/wiki/Special:FilePath/{name}?width=1280"
+        assert re.fullmatch(r"[!-~]+\.jpg", name) and not re.search(r"[?#&]", name)  # as urllib takes it
+        assert 0.5 < original.aspect_ratio < 2
+        assert original.license == "public domain"
+    assert len({original.url for original in originals}) == len({o.title for o in originals}) == len(originals)
+
+
+def test_paintings_are_old_enough_for_the_public_domain():
+    entries = [entry for entry in catalogue._CATALOGUE["examples"] if "original" in entry]
+    paintings = [entry["original"] for entry in entries if entry.get("role") != "photo"]
+    assert len(paintings) >= 24 and all(original["year"] < 1929 for original in paintings)
+    assert len(entries) - len(paintings) == 3  # photos
+
+
+def test_every_entry_is_complete_and_has_a_name_of_its_own():
+    entries = catalogue._CATALOGUE["examples"]
+    for entry in entries:
+        needed = {"title", "artist", "year", "license", "source", "file"} if "file" in entry else {"original"}
+        assert needed <= entry.keys() <= needed | {"name", "role", "package", "original"}
+        assert re.fullmatch("[a-z-]+", entry["name"]) and entry.get("role", "photo") == "photo"
+    assert len({entry["name"] for entry in entries}) == len(entries)
 
 
 # --- the list ---------------------------------------------------------------------------------------------------------
@@ -401,12 +497,21 @@ def test_the_first_pair_is_the_starry_night():
     assert (first.name, first.content, first.style) == ("starry-night", "tower", "starry-night")
     names = {entry["name"] for entry in catalogue._CATALOGUE["examples"]}
     assert {name for pair in catalogue.PAIRS for name in (pair.content, pair.style)} <= names
-    assert len({pair.name for pair in catalogue.PAIRS}) == len(catalogue.PAIRS)
-    assert {"tower", "cheetah", "lion"} | {pair.style for pair in catalogue.PAIRS} == names
+    for each in ("name", "title"):
+        assert len({getattr(pair, each) for pair in catalogue.PAIRS}) == len(catalogue.PAIRS)
+    assert len({(pair.content, pair.style) for pair in catalogue.PAIRS}) == len(catalogue.PAIRS)
 
 
-def test_every_pair_of_ours_has_a_thumbnail():
-    ours = [pair for pair in catalogue.PAIRS if pair.style in PAINTINGS]
+def test_pairs_consist_of_a_photo_and_a_painting():
+    roles = {entry["name"]: entry.get("role", "painting") for entry in catalogue._CATALOGUE["examples"]}
+    assert {(roles[pair.content], roles[pair.style]) for pair in catalogue.PAIRS} == {("photo", "painting")}
+    assert {pair.content for pair in catalogue.PAIRS} == {name for name, role in roles.items() if role == "photo"}
+
+
+def test_every_pair_of_ours_has_a_thumbnail(tmp_path, monkeypatch):
+    monkeypatch.setenv("NST_CACHE", str(tmp_path))
+    with_file = {entry["name"] for entry in catalogue._CATALOGUE["examples"] if "file" in entry}
+    ours = [pair for pair in catalogue.PAIRS if {pair.content, pair.style} <= with_file]
     assert len(ours) >= 6
     assert {path.stem for path in (catalogue.FOLDER / "painted").iterdir()} == {pair.name for pair in ours}
     for pair in catalogue.PAIRS:
@@ -415,6 +520,18 @@ def test_every_pair_of_ours_has_a_thumbnail():
         assert path is not None and path.stat().st_size <= 35_000
         with Image.open(path) as picture:
             assert (picture.format, max(picture.size)) == ("JPEG", 360)
+
+
+def test_a_thumbnail_is_found_in_the_cache_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("NST_CACHE", str(tmp_path))
+    pairs = {pair.name: pair for pair in catalogue.PAIRS}
+    assert pairs["klimt-tower"].thumbnail is None
+    (tmp_path / "painted").mkdir()
+    for name in ("klimt-tower", "starry-night"):
+        pairs[name].cached_thumbnail.write_bytes(GOOD)
+    assert pairs["klimt-tower"].thumbnail == tmp_path / "painted" / "klimt-tower.jpg"
+    starry_night = pairs["starry-night"].thumbnail
+    assert starry_night is not None and starry_night.parent == catalogue.FOLDER / "painted"  # ours comes first
 
 
 def test_credits_are_short():
@@ -440,7 +557,7 @@ def test_unknown_names():
         CatalogueError, match=r"'towr' is neither .* cheetah, lion, starry-night, .*; did you mean tower\?"
     ):
         catalogue.find("towr")
-    with pytest.raises(CatalogueError, match=r"the examples are .*starry-night, .*kiss\.$"):
+    with pytest.raises(CatalogueError, match=r"the examples are .*starry-night, .*castle\.$"):
         catalogue.picture("")
 
 

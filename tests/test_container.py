@@ -207,6 +207,7 @@ def start(app, tmp_path):
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "GRADIO", "TF_"))}
         ours = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"}
         ours |= {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "BROWSER": "true"}  # opens none
+        ours |= {"NST_OFFLINE": "1"}
         (tmp_path / "home").mkdir()
         python, *arguments = json.loads(last("cpu", "CMD"))
         assert python == "python"

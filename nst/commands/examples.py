@@ -8,12 +8,12 @@ from nst.commands.output import BAD_INPUT, STOPPED, tell, write
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("examples", help="list the photos and paintings that can be named instead of files")
-    parser.add_argument("--fetch", action="store_true", help="get the missing paintings from Wikimedia Commons")
+    parser.add_argument("--fetch", action="store_true", help="get the missing pictures from Wikimedia Commons")
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """The catalogue as a table; or the paintings it lacks are fetched, with a line on each."""
+    """The catalogue as a table; or the pictures it lacks are fetched, with a line on each."""
     from nst import catalogue
 
     if options.fetch:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from nst import images
+from nst import catalogue, images
 from nst.deploy import doctor
 from nst.page.layout import pictures_css
 from nst.page.studio import QUEUE_SIZE, Studio
@@ -62,13 +62,16 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
 
 
 def _warm_up(studio: Studio) -> None:
-    """Log what the doctor finds on this machine, then load and warm up the network."""
+    """Log what the doctor finds on this machine, load and warm up the network, then complete the examples."""
     for findings in (doctor.check_machine(), doctor.check_painting(studio)):
         try:
             for finding in findings:
                 log.info("%s: %s%s", finding.name, finding.fact, f" ({finding.advice})" if finding.advice else "")
         except Exception:  # a failed check must not keep the network from loading
             log.exception("A check of this machine failed")
+    catalogue.complete()
+    if not studio.unready:
+        studio.paint_thumbnails()
 
 
 def start(page: gr.Blocks, studio: Studio) -> None:

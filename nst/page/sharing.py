@@ -182,9 +182,8 @@ def installed_pairs() -> list[catalogue.Pair]:
 
 
 def installed_paintings() -> list[catalogue.Example]:
-    """The paintings of these pairs."""
-    styles = {pair.style for pair in installed_pairs()}
-    return [example for example in catalogue.examples() if example.name in styles]
+    """The paintings on this machine, also those of no pair."""
+    return [example for example in catalogue.examples() if example.role == "painting"]
 
 
 def _parse(kind: type, text: str) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nst import machine, weights
+from nst import catalogue, images, machine, weights
 from nst.images import ImageError
 from nst.page import limits, sharing
 from nst.page.loss_plot import History
@@ -32,6 +32,9 @@ KEPT = 12  # visitors whose paintings can be resumed: each takes up to 60 MB
 MORE_STEPS = 100  # added to a finished picture by Continue
 RETRY = 60  # seconds until missing weights are looked for again
 QUEUE_SIZE = 16  # visitors in the queue, at most
+THUMBNAIL = Settings(size=384)  # a visitor's defaults but for the size, of which a card shows THUMBNAIL_SIDE
+THUMBNAIL_SIDE = 360  # pixels
+IDLE = 60.0  # seconds between two looks whether the last visitor has gone
 WARM_UP = (64, 64), (384, 288)  # height, width: large pictures have a compiled step of their own
 NOT_LOADED = "The network is not loaded yet."  # values of `Studio.unready`, in this order
 NOT_COMPILED = "The network is loaded, and its step is being compiled."
@@ -136,6 +139,43 @@ class Studio:
             log.exception("Warming failed")
         if on_a_space and chosen != "compact":
             _download()
+
+    def paint_thumbnails(self) -> None:
+        """Paint the thumbnails that examples lack, while no visitor is here; returns once all are there.
+
+        A failure is logged, and tried again the next time that the page starts.
+        """
+        for pair in sharing.installed_pairs():
+            try:
+                while not pair.thumbnail and not self.paint_thumbnail(pair):
+                    time.sleep(IDLE)
+            except (ValueError, ArithmeticError, MemoryError, OSError) as error:
+                log.warning("The example %s has no thumbnail: %s", pair.name, error)
+
+    def paint_thumbnail(self, pair: catalogue.Pair) -> bool:
+        """Paint a pair's thumbnail into the cache; returns False, without it, as soon as a visitor is here.
+
+        Raises:
+            ValueError, ArithmeticError, MemoryError, OSError: it cannot be painted or written.
+        """
+        photo, painting = (catalogue.picture(name, fetch=False)[0] for name in (pair.content, pair.style))
+        run = Painting(photo, [painting], THUMBNAIL)
+        if self._has_visitors():
+            return False
+        with contextlib.closing(run.frames(self.engine)) as frames:
+            for _ in frames:
+                if self._has_visitors():
+                    return False
+        assert run.frame is not None  # every run ends with one
+        height, width, _ = run.frame.image.shape
+        small = images.rescale(run.frame.image, *images.fit(height, width, THUMBNAIL_SIDE))
+        pair.cached_thumbnail.parent.mkdir(parents=True, exist_ok=True)
+        images.save(small, pair.cached_thumbnail, quality=80)
+        return True
+
+    def _has_visitors(self) -> bool:
+        with self._lock:
+            return bool(self._queue or self._turn)
 
     @property
     def unready(self) -> str:

@@ -169,7 +169,7 @@ def test_the_page_starts_from_what_is_uploaded(uploaded, tmp_path):
     port = free_port()
     given = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     address = {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
-    space_like = {"HOME": str(tmp_path), "SPACE_ID": "me/it"}
+    space_like = {"HOME": str(tmp_path), "SPACE_ID": "me/it", "NST_OFFLINE": "1"}
     with subprocess.Popen([sys.executable, "app.py"], cwd=uploaded, env=given | address | space_like) as page:
         try:
             wait_until_ok(page, port, "/readyz")

@@ -148,11 +148,20 @@ def test_a_link_cannot_carry_pictures(names):
     assert "not painted yet" in sentence
 
 
-def test_paintings_are_those_of_the_pairs_whose_pictures_are_here(monkeypatch):
-    monkeypatch.setattr(catalogue, "PAIRS", [pair("a", "tower", "starry-night"), pair("b", "lion", "starry-night")])
-    assert [painting.name for painting in sharing.installed_paintings()] == ["starry-night"]
-    monkeypatch.setattr(catalogue, "PAIRS", [pair("a", "gone", "starry-night"), pair("b", "starry-night", "tower")])
-    assert [painting.name for painting in sharing.installed_paintings()] == ["tower"]
+def test_pairs_are_those_whose_pictures_are_here(monkeypatch):
+    pairs = [pair("a", "tower", "starry-night"), pair("b", "lion", "gone"), pair("c", "gone", "starry-night")]
+    monkeypatch.setattr(catalogue, "PAIRS", pairs)
+    assert sharing.installed_pairs() == pairs[:1]
+    monkeypatch.setattr(catalogue, "examples", lambda: ())
+    assert sharing.installed_pairs() == []
+
+
+def test_paintings_are_offered_without_a_pair_and_photos_are_not(monkeypatch):
+    monkeypatch.setattr(catalogue, "PAIRS", ())
+    ours = {"starry-night", "pointillist-shore", "woodcut-wave"}
+    offered = sharing.installed_paintings()
+    assert ours <= {painting.name for painting in offered}
+    assert {"tower", "cheetah", "lion"}.isdisjoint(painting.name for painting in offered)
     monkeypatch.setattr(catalogue, "examples", lambda: ())
     assert sharing.installed_paintings() == []
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst import images, machine, memory, painting, recipe, weights
+from nst import catalogue, images, machine, memory, painting, recipe, weights
 from nst.canvas import Canvas
 from nst.features import Network
 from nst.page import limits, studio
@@ -461,6 +461,86 @@ def test_warming_that_fails_is_logged_and_harms_nobody(caplog, pictures, fails):
     assert record.levelname == "ERROR" and record.exc_info is not None
     broken = engine.fails = False
     assert [frame.step for frame in shared.paint("ann", Run(*pictures, Settings(size=128)))] == [0, 1, 2]
+
+
+# --- Thumbnails -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unpainted(engine, tmp_path, monkeypatch):
+    """A studio with two pairs that have no thumbnail; `watch(frame)` is called at every frame of them."""
+
+    class Watched(StyleTransfer):
+        def stylize(self, *args, **more):
+            for frame in super().stylize(*args, **more):
+                watching.watch(frame)
+                yield frame
+
+    pairs = [catalogue.Pair(name, name, name, "woodcut-wave") for name in ("lion", "cheetah")]
+    watching = SimpleNamespace(studio=Studio(lambda _: Watched(engine.network)), pairs=pairs, watch=lambda _: None)
+    monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(catalogue, "PAIRS", pairs)
+    monkeypatch.setattr(studio, "THUMBNAIL", replace(toy.SETTINGS, size=384, min_scale=192))
+    return watching
+
+
+def test_thumbnails_are_painted_once(unpainted, tmp_path):
+    painted: list[int] = []
+    unpainted.watch = lambda frame: painted.append(frame.scale)
+    unpainted.studio.paint_thumbnails()
+    for pair in unpainted.pairs:
+        assert pair.thumbnail == tmp_path / "cache" / "painted" / f"{pair.name}.jpg"
+        with Image.open(pair.thumbnail) as picture:
+            assert (picture.format, max(picture.size)) == ("JPEG", 360)
+    assert len(list((tmp_path / "cache" / "painted").iterdir())) == 2 and max(painted) == 384
+    painted.clear()
+    unpainted.studio.paint_thumbnails()
+    assert painted == []
+
+
+def test_a_thumbnail_waits_until_the_visitors_have_gone(unpainted, pictures, monkeypatch):
+    shared, (pair, _) = unpainted.studio, unpainted.pairs
+    seen: list[int] = []
+
+    def watch(frame):
+        seen.append(frame.step)
+        if len(seen) == 2:
+            shared.join("ann")
+
+    unpainted.watch = watch
+    assert not shared.paint_thumbnail(pair)
+    assert seen == [0, seen[-1]] and pair.thumbnail is None  # it ended at the frame at which she came
+    assert not shared.paint_thumbnail(pair)
+    assert len(seen) == 2  # she is still in the queue
+    frames = shared.paint("ann", Run(*pictures, SETTINGS))
+    next(frames)
+    assert not shared.paint_thumbnail(pair)  # she is being served
+
+    def sleep(seconds: float) -> None:
+        assert seconds == studio.IDLE and pair.thumbnail is None
+        frames.close()
+
+    monkeypatch.setattr(studio.time, "sleep", sleep)
+    shared.paint_thumbnails()
+    assert all(pair.thumbnail for pair in unpainted.pairs)
+
+
+@pytest.mark.parametrize("error", [FloatingPointError("The loss overflowed."), MemoryError("Too little memory.")])
+def test_a_thumbnail_that_fails_does_not_keep_the_next_from_being_painted(unpainted, caplog, error):
+    def fail(_):
+        unpainted.watch = lambda _: None
+        raise error
+
+    unpainted.watch = fail
+    unpainted.studio.paint_thumbnails()
+    assert [pair.thumbnail is not None for pair in unpainted.pairs] == [False, True]
+    assert caplog.messages == [f"The example lion has no thumbnail: {error}"]
+
+
+def test_thumbnails_that_cannot_be_kept_are_told(unpainted, caplog, tmp_path):
+    (tmp_path / "cache").touch()
+    unpainted.studio.paint_thumbnails()
+    assert len(caplog.messages) == 2
 
 
 # --- Visitors ---------------------------------------------------------------------------------------------------------
