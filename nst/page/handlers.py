@@ -3,26 +3,31 @@
 import contextlib
 import html
 import inspect
+import json
 import logging
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from nst import timelapse
+from nst import recipe, timelapse
 from nst.images import ImageError
 from nst.page import display, sharing
 from nst.page.display import error_message, message
+from nst.page.programs import ARGUMENTS, Reader, brief
 from nst.page.results import View, cache_file, offer_download, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
-from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_SAVED, PREPARING, QUEUE_FULL
+from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
+
+if TYPE_CHECKING:
+    from nst.transfer import Frame
 
 FILM_BYTES = 8_000_000
 USUAL = 384, 512  # height, width of the picture whose expected time is shown
@@ -38,8 +43,8 @@ class Handlers:
 
     def describe(self, network: str) -> str:
         """HTML: which network paints, why, and, once known, how long it takes."""
-        settings = Settings(network=network)
         try:
+            settings = Settings(network=network)
             reason = self.studio.reason(settings)
             seconds = self.studio.engine(settings).expected_seconds(*USUAL, settings)
         except ValueError as error:
@@ -53,8 +58,9 @@ class Handlers:
             run = Run(content, style, sharing.settings_of(dict(zip(PARAMETERS, values))))
         except ValueError as error:
             self.studio.leave(_visitor(request))
-            yield View(sentence=error_message(str(error)), **_buttons("idle"))
-            raise gr.Error(str(error), visible=False, print_exception=False) from error
+            problem = brief(str(error))
+            yield View(sentence=error_message(problem), **_buttons("idle"))
+            raise gr.Error(problem, visible=False, print_exception=False) from error
         yield from self._views(_visitor(request), run)
 
     def go_on(self, request: gr.Request) -> Iterator[View]:
@@ -76,6 +82,7 @@ class Handlers:
 
     def _views(self, visitor: str, run: Run, at_least: int = 0) -> Iterator[View]:
         self.studio.leave(visitor)
+        reader = Reader.of(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
         yield View(sentence=PREPARING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
@@ -84,12 +91,18 @@ class Handlers:
                 for frame in frames:
                     if run.stop.is_set() or frame.step == frame.steps:
                         continue  # it follows as a PNG
+                    if reader.has_gone():
+                        problem = UNREAD
+                        break
+                    if reader.is_behind():
+                        continue
                     sentence = display.progress(frame, run.settings.scales())
                     news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
                     shown = sentence
-                    yield View(frame.image, news, display.numbers(frame, run.history))
+                    numbers = display.numbers(frame, run.history)
+                    yield View(frame.image, news, _facts(frame, frame.image.shape[:2]), numbers)
         except (ValueError, FloatingPointError, MemoryError) as error:
-            problem = str(error)
+            problem = brief(str(error))
         except Exception:
             log.exception("Painting failed")
             problem = FAULT
@@ -114,7 +127,9 @@ class Handlers:
         network = self.studio.reason(run.settings) if run.substituted else ""
         notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
         sentence = " ".join(notes)
-        told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
+        made = recipe.read(path)
+        facts = _facts(run.frame, run.shape) | {"recipe": made and json.loads(made.text)}
+        told = {"sentence": sentence, "result": facts, "numbers": display.numbers(run.frame, run.history)}
         view = show(path, (cache_file(path), run.content, run.style), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
 
@@ -180,6 +195,20 @@ def _visitor(request: gr.Request) -> str:
     return request.session_hash or ""
 
 
+def _facts(frame: "Frame", shape: tuple[int, ...]) -> dict[str, Any]:
+    """The numbers of a frame of this shape (height, width), as programs get them: see `programs.RESULT`."""
+    return {
+        "step": frame.step,
+        "steps": frame.steps,
+        "scale": frame.scale,
+        "width": shape[1],
+        "height": shape[0],
+        "seconds": round(frame.elapsed, 3),
+        "remaining": round(frame.remaining, 3),
+        "losses": frame.losses,
+    }
+
+
 def _manual() -> str:
     """The docstring of `paint`, from which Gradio makes its API and MCP descriptions."""
     knobs = {knob.name: knob for knob in fields(Settings)}
@@ -189,21 +218,21 @@ def _manual() -> str:
             "Repaint a photo in the style of a painting (neural style transfer), streaming intermediate pictures.",
             "",
             "Args:",
-            "    content: the photo to repaint",
-            "    style: the painting whose style it gets",
+            "    content: the photo to repaint: a data: URL, or the URL here of a file uploaded to this page",
+            "    style: the painting whose style it gets, likewise",
             *lines,
             "",
             "Returns:",
-            "    the picture, first as JPEG and at last as PNG; a sentence on the run; its numbers as HTML",
+            "    the picture, first as JPEG and at last as PNG; a sentence on the run; its numbers and recipe as JSON",
         ]
     )
 
 
 def _parameters() -> list[inspect.Parameter]:
     """The signature of `paint`: API argument names are those of the settings."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    settings = [inspect.Parameter(name, kind, default=getattr(Settings(), name)) for name in PARAMETERS]
-    return [inspect.Parameter(name, kind) for name in ("self", "request", "content", "style")] + settings
+    kind, defaults = inspect.Parameter.POSITIONAL_OR_KEYWORD, vars(Settings())
+    names = ("self", "request", *ARGUMENTS)
+    return [inspect.Parameter(name, kind, default=defaults.get(name, inspect.Parameter.empty)) for name in names]
 
 
 Handlers.paint.__doc__ = _manual()

@@ -12,10 +12,11 @@ import gradio as gr
 from nst import catalogue, images
 from nst.finishing import Finishing
 from nst.page import display, presets, sharing, text
-from nst.page.components import Download, LiveImage, Number, Overlay, Radio, Slider, Textbox, Upload
+from nst.page.components import JSON, Download, LiveImage, Number, Overlay, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
 from nst.page.inputs import DEFAULTS, Setup, choose_example, choose_painting, make_link, on_load, on_upload, values_of
+from nst.page.programs import RESULT, schema
 from nst.page.results import View, finish
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import Studio
@@ -28,7 +29,7 @@ UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 def build(studio: Studio) -> gr.Blocks:
     """Build the page."""
     handlers = Handlers(studio)
-    with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(text.HEADER)
         cards = _gallery()
         with gr.Row(elem_id="page"):
@@ -44,6 +45,7 @@ def build(studio: Studio) -> gr.Blocks:
             View(
                 picture=result.picture,
                 sentence=result.sentence,
+                result=result.facts,
                 numbers=result.numbers,
                 wipe=result.wipe,
                 download=result.download,
@@ -208,7 +210,9 @@ def _result() -> SimpleNamespace:
             with gr.Accordion("Time-lapse", open=False, elem_id="film") as result.film:
                 result.reel = Overlay("Making the film …", elem_id="reel")
                 result.film_download = Download("Download the film", visible=False, elem_id="film-download")
-        result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
+        result.numbers = Overlay(display.numbers(), elem_id="numbers")
+        result.facts = JSON(visible=False, label="Result")
+        result.facts.schema = RESULT
     return result
 
 
@@ -244,8 +248,10 @@ def _controls() -> tuple[dict[str, Any], list[tuple[str, gr.Radio, dict[str, flo
     help_texts = {field.name: field.metadata["help"] for field in fields(Settings)}
     for name, value in values_of(DEFAULTS).items():
         if name not in controls:  # hidden: set by an uploaded recipe or the API
-            kind = {str: Textbox, int: Number, float: Number}.get(type(value), gr.JSON)
+            kind = {str: Textbox, int: Number, float: Number}.get(type(value), JSON)
             controls[name] = kind(value, label=help_texts[name], visible=False)
+    for name, control in controls.items():
+        control.schema = schema(name)
     return {name: controls[name] for name in PARAMETERS}, choosers, reason
 
 
