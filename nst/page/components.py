@@ -8,15 +8,25 @@ from urllib.parse import unquote
 
 import gradio as gr
 import numpy as np
+from anyio.to_thread import run_sync
 from gradio import component_meta
 from gradio.data_classes import ImageData
+from gradio.mcp import GradioMCPServer
 from gradio.utils import get_upload_folder, is_in_or_equal
-from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
+from gradio_client.utils import is_http_url_like, traverse
 
 from nst import images
 from nst.page.programs import ARGUMENTS, UPLOAD, brief
 
 component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
+
+
+async def _outputs(self: GradioMCPServer, job: Any) -> list[Any]:
+    """All outputs of a tool; Gradio 6.31 takes them for one, so that a picture becomes text."""
+    return list(await run_sync(job.result))
+
+
+GradioMCPServer._execute_tool_without_progress = _outputs
 
 
 class Page(gr.Blocks):
@@ -55,17 +65,21 @@ def _refusal(sentence: str) -> gr.Error:
 def _checked(name: str, block: Any, value: Any) -> Any:
     """The value; raises a refusal of files that were not uploaded.  The URL of an upload stands for its path."""
     if not isinstance(block, Upload):
-        return traverse(value, partial(_refuse_file, name), is_file_obj_with_meta)
+        return traverse(value, partial(_refuse_file, name), _is_file)
     if value is None:
         return value
-    path = value["path"] if is_file_obj_with_meta(value) else ""
+    path = str(value["path"]) if _is_file(value) else ""
     if is_http_url_like(path):
         path = unquote(path.partition("/gradio_api/file=")[2])
-    if not path or not is_in_or_equal(path, get_upload_folder()):
+    if not path or "\0" in path or not is_in_or_equal(path, get_upload_folder()):
         raise _refusal(f"{name}: {value!r} should be {UPLOAD}")
     if not Path(path).is_file():
         raise _refusal(f"{name}: this picture is not here (pictures are kept for a day); please upload it again")
-    return value | {"path": path}
+    return value | {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) and {"path", "meta"} <= set(value)
 
 
 def _refuse_file(name: str, value: Any) -> None:

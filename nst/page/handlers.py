@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -25,9 +25,6 @@ from nst.page.studio import MORE_STEPS, Run, Studio
 from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
-
-if TYPE_CHECKING:
-    from nst.transfer import Frame
 
 FILM_BYTES = 8_000_000
 USUAL = 384, 512  # height, width of the picture whose expected time is shown
@@ -62,6 +59,12 @@ class Handlers:
             yield View(sentence=error_message(problem), **_buttons("idle"))
             raise gr.Error(problem, visible=False, print_exception=False) from error
         yield from self._views(_visitor(request), run)
+
+    def paint_for_programs(self, request: gr.Request, *arguments: Any) -> Iterator[tuple[Any, Any, Any]]:
+        """What `paint` shows of the picture, its sentence, and `programs.RESULT`; the docstring is replaced below."""
+        for view in self.paint(request, *arguments):
+            run = self.studio.run(_visitor(request))
+            yield view.picture, view.sentence, _result(run, view.picture)
 
     def go_on(self, request: gr.Request) -> Iterator[View]:
         """Continue the visitor's picture."""
@@ -99,8 +102,7 @@ class Handlers:
                     sentence = display.progress(frame, run.settings.scales())
                     news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
                     shown = sentence
-                    numbers = display.numbers(frame, run.history)
-                    yield View(frame.image, news, _facts(frame, frame.image.shape[:2]), numbers)
+                    yield View(frame.image, news, display.numbers(frame, run.history))
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = brief(str(error))
         except Exception:
@@ -127,9 +129,7 @@ class Handlers:
         network = self.studio.reason(run.settings) if run.substituted else ""
         notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
         sentence = " ".join(notes)
-        made = recipe.read(path)
-        facts = _facts(run.frame, run.shape) | {"recipe": made and json.loads(made.text)}
-        told = {"sentence": sentence, "result": facts, "numbers": display.numbers(run.frame, run.history)}
+        told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
         view = show(path, (cache_file(path), run.content, run.style), run.shape)
         return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
 
@@ -195,18 +195,23 @@ def _visitor(request: gr.Request) -> str:
     return request.session_hash or ""
 
 
-def _facts(frame: "Frame", shape: tuple[int, ...]) -> dict[str, Any]:
-    """The numbers of a frame of this shape (height, width), as programs get them: see `programs.RESULT`."""
-    return {
-        "step": frame.step,
-        "steps": frame.steps,
-        "scale": frame.scale,
-        "width": shape[1],
-        "height": shape[0],
-        "seconds": round(frame.elapsed, 3),
-        "remaining": round(frame.remaining, 3),
-        "losses": frame.losses,
+def _result(run: Run | None, shown: Any) -> dict[str, Any] | None:
+    """`programs.RESULT`, the recipe with a finished picture only; None before the first frame."""
+    if run is None or run.frame is None:
+        return None
+    made = recipe.read(shown) if isinstance(shown, Path) else None
+    height, width = run.shape if made else run.frame.image.shape[:2]
+    numbers = {
+        "step": run.frame.step,
+        "steps": run.frame.steps,
+        "scale": run.frame.scale,
+        "width": width,
+        "height": height,
+        "seconds": round(run.frame.elapsed, 3),
+        "remaining": round(run.frame.remaining, 3),
+        "losses": run.frame.losses,
     }
+    return numbers | ({"recipe": json.loads(made.text)} if made else {})
 
 
 def _manual() -> str:
@@ -235,8 +240,9 @@ def _parameters() -> list[inspect.Parameter]:
     return [inspect.Parameter(name, kind, default=defaults.get(name, inspect.Parameter.empty)) for name in names]
 
 
-Handlers.paint.__doc__ = _manual()
-Handlers.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
+Handlers.paint_for_programs.__name__ = "paint"  # becomes the name of the tool for language models
+Handlers.paint_for_programs.__doc__ = _manual()
+Handlers.paint_for_programs.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
 
 
 def _buttons(state: str) -> dict[str, Any]:

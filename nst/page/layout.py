@@ -22,7 +22,7 @@ from nst.page.sharing import PARAMETERS
 from nst.page.studio import Studio
 from nst.settings import Settings
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only "paint"
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only `paint_for_programs`, as "paint"
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 
 
@@ -45,7 +45,6 @@ def build(studio: Studio) -> gr.Blocks:
             View(
                 picture=result.picture,
                 sentence=result.sentence,
-                result=result.facts,
                 numbers=result.numbers,
                 wipe=result.wipe,
                 download=result.download,
@@ -104,6 +103,8 @@ def _connect_painting(
         "trigger_mode": "multiple",  # else a run that replaces a cancelled one would be dropped
     }
     parameters = [inputs.content, inputs.style, *inputs.settings.values()]
+    for_programs: dict[str, Any] = painter | {"outputs": [result.picture, result.sentence, result.json]}
+    gr.on([], handlers.paint_for_programs, parameters, api_name="paint", **for_programs)  # nothing here triggers it
     starts = [inputs.paint.click, paint_trigger.change, inputs.more.click, follow_trigger.change]
     begin = f"() => nst.begin('{text.WAITING}')"  # in the browser only, without a request
     gr.on(starts, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
@@ -112,7 +113,7 @@ def _connect_painting(
     for joined in (joined_paint, joined_more, joined_follow):
         joined.failure(None, None, result.sentence, js=f"() => `{error_message(text.QUEUE_FULL)}`", **PRIVATE)
     runs: list[Any] = [
-        joined_paint.success(handlers.paint, parameters, api_name="paint", **painter),
+        joined_paint.success(handlers.paint, parameters, **painter, **PRIVATE),
         joined_more.success(handlers.go_on, None, **painter, **PRIVATE),
         joined_follow.success(handlers.follow, None, **painter, **PRIVATE),
     ]
@@ -210,9 +211,9 @@ def _result() -> SimpleNamespace:
             with gr.Accordion("Time-lapse", open=False, elem_id="film") as result.film:
                 result.reel = Overlay("Making the film …", elem_id="reel")
                 result.film_download = Download("Download the film", visible=False, elem_id="film-download")
-        result.numbers = Overlay(display.numbers(), elem_id="numbers")
-        result.facts = JSON(visible=False, label="Result")
-        result.facts.schema = RESULT
+        result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
+        result.json = JSON(visible=False, label="Result")  # for programs
+        result.json.schema = RESULT
     return result
 
 

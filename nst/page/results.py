@@ -32,8 +32,7 @@ class View(NamedTuple):
 
     picture: Any = gr.skip()  # an array while painting, then the path of a PNG
     sentence: Any = gr.skip()
-    result: Any = gr.skip()  # for programs, who get these three
-    numbers: Any = gr.skip()  # HTML
+    numbers: Any = gr.skip()
     wipe: Any = gr.skip()  # HTML of the before/after slider
     download: Any = gr.skip()
     canvas: Any = gr.skip()  # a Canvas; None without a finished picture

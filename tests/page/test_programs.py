@@ -20,7 +20,7 @@ from nst.page.sharing import PARAMETERS
 from nst.page.studio import Studio
 from nst.page.text import UNREAD
 from nst.settings import Settings
-from tests.painter import Painter, values
+from tests.painter import Painter, picture, values
 from tests.serving import HANG
 
 httpx = pytest.importorskip("httpx")
@@ -154,8 +154,8 @@ def test_the_result_is_json(client, caller, photo, painting):
 # --- What is refused --------------------------------------------------------------------------------------------------
 
 WRONG = {
-    "strength": ["NaN", float("nan"), None, "70", [50], 101, True and {"a": 1}],
-    "size": [5000, "abc", None, 128.5, 1e400, {"path": "/etc/passwd"}, file("/etc/passwd")],
+    "strength": ["NaN", float("nan"), None, "70", [50], 101, {"a": 1}],
+    "size": [5000, "abc", None, 128.5, 1e400, {"path": "/etc/passwd"}, file("/etc/passwd"), file("http://127.0.0.1/x")],
     "steps": [[5] * 1_000_000, "many", 5, [0], [[1] * 1_000_000], []],
     "style_layers": [None, [], {"block1_conv1": "much"}, {f"layer{n}": 1 for n in range(100)}, "x" * 100_000],
     "content_layers": [{"block4_conv2": -1}, {}],
@@ -201,7 +201,12 @@ def test_only_uploads_are_pictures(caller, painter, visits, tmp_path, photo, cap
     monkeypatch.setattr(safehttpx, "get", lambda *_, **__: asked.append("safehttpx"))
     wrong = [file(photo), file("/etc/passwd"), file(str(catalogue.find("tower").path)), file(f"{url}/x.png")]
     wrong += ["tower", "plain text", photo, f"{url}/x.png", {"path": photo}, {"url": f"{url}/x.png", **file("")}]
-    wrong += [{"url": f"{url}/x.png", "meta": {"_type": "gradio.FileData"}}, 7, [caller.pictures["content"]]]
+    wrong += [
+        {"url": f"{url}/x.png", "meta": {"_type": "gradio.FileData"}},
+        7,
+        [caller.pictures["content"]],
+        {"meta": {}, "path": 7},
+    ]
     wrong += [
         file(f"{url}/gradio_api/file={photo}"),
         file(f"{url}/gradio_api/file="),
@@ -225,8 +230,8 @@ def test_only_uploads_are_pictures(caller, painter, visits, tmp_path, photo, cap
 
 
 def test_the_address_of_an_upload_is_an_upload(caller, painter):
-    picture = file(f"https://example.com/gradio_api/file={caller.pictures['content']['path']}")  # nothing is fetched
-    assert caller.paint(content=picture)[0] == "complete"
+    upload = file(f"https://example.com/gradio_api/file={caller.pictures['content']['path']}")  # nothing is fetched
+    assert caller.paint(content=upload)[0] == "complete"
 
 
 def test_values_by_position_are_counted(caller):
@@ -360,14 +365,17 @@ def test_gradio_has_what_a_reader_looks_at():
 
 
 @pytest.mark.filterwarnings("ignore:Use `streamable_http_client` instead:DeprecationWarning")  # mcp 1.21 has none yet
-def test_a_tool_for_language_models(address, photo, painting):
+def test_a_tool_for_language_models(address, photo, painting, tmp_path):
     mcp = pytest.importorskip("mcp", reason="The mcp package is not installed (pip install '.[mcp]').")
     from mcp.client.streamable_http import streamablehttp_client
 
     painter = Painter(steps=2).released()
     url = address(Studio(lambda _: painter))
     caller = Caller(url, photo, painting)
-    data = "data:image/png;base64," + base64.b64encode(Path(photo).read_bytes()).decode()
+    data = (
+        "data:image/png;base64,"
+        + base64.b64encode(Path(picture(tmp_path / "own.png", (248, 160))).read_bytes()).decode()
+    )
     uploaded = f"{caller.url}file={caller.pictures['style']['path']}"
     settings = {"size": 128, "strength": 70, "steps": [9, 8], "style_layers": {"block1_conv1": 2}, "style_blend": [1]}
 
@@ -397,6 +405,5 @@ def test_a_tool_for_language_models(address, photo, painting):
     assert kinds == ["image", "text", "text", "text"] and good.content[0].mimeType == "image/png"
     assert good.content[2].text.startswith("Painted in") and "'losses'" in good.content[3].text
     assert [part.isError for part in bad] == [True] * 4
-    print([part.content[0].text for part in bad])
     assert "5000" in bad[0].content[0].text and "strenght" in bad[1].content[0].text
-    assert "steps: " in bad[2].content[0].text and programs.UPLOAD in bad[3].content[0].text
+    assert "9999" in bad[2].content[0].text and programs.UPLOAD in bad[3].content[0].text
