@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from asyncio import Queue
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def wait_for(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def run(coroutine):
+    """Its result, also where Playwright has left a loop running in this thread."""
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, coroutine).result()
 
 
 def file(path: str) -> dict:
@@ -266,7 +273,7 @@ def test_a_missing_picture(caller, capfd):
 def test_other_type_errors_are_faults():
     request = programs.Request({"type": "http", "path": "/gradio_api/call/v2/paint", "headers": []})
     with pytest.raises(TypeError, match="unsupported"):
-        asyncio.run(programs.wrong_arguments(request, TypeError("unsupported operand")))
+        run(programs.wrong_arguments(request, TypeError("unsupported operand")))
 
 
 def test_a_client_learns_the_sentence(client, caller, photo, painting):
@@ -393,7 +400,7 @@ def test_a_tool_for_language_models(address, photo, painting, tmp_path):
             ]
             return tools, good, bad
 
-    tools, good, bad = asyncio.run(converse())
+    tools, good, bad = run(converse())
     (tool,) = tools
     assert tool.name == "paint" and "data: URL" in tool.inputSchema["properties"]["content"]["description"]
     assert tool.inputSchema["required"] == ["content", "style"]
