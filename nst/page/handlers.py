@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,9 @@ class Handlers:
         time_needed = f" A picture of {max(USUAL)} pixels takes {display.about(seconds)} here." if seconds else ""
         return html.escape(reason + time_needed)
 
-    def paint(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Iterator[View]:
+    def paint(
+        self, request: gr.Request, content: str | None, style: str | None, *values: Any
+    ) -> Generator[View, None, None]:
         """Intermediate pictures as JPEG, last a PNG of the asked size."""
         try:
             run = Run(content, style, sharing.settings_of(dict(zip(PARAMETERS, values))))
@@ -62,9 +64,10 @@ class Handlers:
 
     def paint_for_programs(self, request: gr.Request, *arguments: Any) -> Iterator[tuple[Any, Any, Any]]:
         """What `paint` shows of the picture, its sentence, and `programs.RESULT`; the docstring is replaced below."""
-        for view in self.paint(request, *arguments):
-            run = self.studio.run(_visitor(request))
-            yield view.picture, view.sentence, _result(run, view.picture)
+        with contextlib.closing(self.paint(request, *arguments)) as views:
+            for view in views:
+                run = self.studio.run(_visitor(request))
+                yield view.picture, view.sentence, _result(run, view.picture)
 
     def go_on(self, request: gr.Request) -> Iterator[View]:
         """Continue the visitor's picture."""
