@@ -200,6 +200,8 @@ def test_python(folder, served, page):
         names["client"].close()
         assert size_of(folder / "more.png") == ("PNG", 64)
         assert names["frame"].step == names["frame"].steps == 20 + 10 + 2
+        documented = " ".join(row[0] for row in table("docs/api.md", "in `result`"))
+        assert re.findall("`(.*?)`", documented) == list(names["result"])
         assert size_of(names["picture"]) == size_of(names["job"].result()[0]) == ("PNG", 384)
         assert size_of(next(folder.glob("frame-*.jpg")))[0] == "JPEG"
 

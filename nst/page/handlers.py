@@ -3,24 +3,26 @@
 import contextlib
 import html
 import inspect
+import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from nst import timelapse
+from nst import recipe, timelapse
 from nst.images import ImageError
 from nst.page import display, sharing
 from nst.page.display import error_message, message
+from nst.page.programs import ARGUMENTS, Reader, brief
 from nst.page.results import View, cache_file, offer_download, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
-from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_SAVED, PREPARING, QUEUE_FULL
+from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 
@@ -38,8 +40,8 @@ class Handlers:
 
     def describe(self, network: str) -> str:
         """HTML: which network paints, why, and, once known, how long it takes."""
-        settings = Settings(network=network)
         try:
+            settings = Settings(network=network)
             reason = self.studio.reason(settings)
             seconds = self.studio.engine(settings).expected_seconds(*USUAL, settings)
         except ValueError as error:
@@ -47,15 +49,25 @@ class Handlers:
         time_needed = f" A picture of {max(USUAL)} pixels takes {display.about(seconds)} here." if seconds else ""
         return html.escape(reason + time_needed)
 
-    def paint(self, request: gr.Request, content: str | None, style: str | None, *values: Any) -> Iterator[View]:
+    def paint(
+        self, request: gr.Request, content: str | None, style: str | None, *values: Any
+    ) -> Generator[View, None, None]:
         """Intermediate pictures as JPEG, last a PNG of the asked size."""
         try:
             run = Run(content, style, sharing.settings_of(dict(zip(PARAMETERS, values))))
         except ValueError as error:
             self.studio.leave(_visitor(request))
-            yield View(sentence=error_message(str(error)), **_buttons("idle"))
-            raise gr.Error(str(error), visible=False, print_exception=False) from error
+            problem = brief(str(error))
+            yield View(sentence=error_message(problem), **_buttons("idle"))
+            raise gr.Error(problem, visible=False, print_exception=False) from error
         yield from self._views(_visitor(request), run)
+
+    def paint_for_programs(self, request: gr.Request, *arguments: Any) -> Iterator[tuple[Any, Any, Any]]:
+        """What `paint` shows of the picture, its sentence, and `programs.RESULT`; the docstring is replaced below."""
+        with contextlib.closing(self.paint(request, *arguments)) as views:
+            for view in views:
+                run = self.studio.run(_visitor(request))
+                yield view.picture, view.sentence, _result(run, view.picture)
 
     def go_on(self, request: gr.Request) -> Iterator[View]:
         """Continue the visitor's picture."""
@@ -76,6 +88,7 @@ class Handlers:
 
     def _views(self, visitor: str, run: Run, at_least: int = 0) -> Iterator[View]:
         self.studio.leave(visitor)
+        reader = Reader.of(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
         yield View(sentence=PREPARING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
@@ -84,12 +97,17 @@ class Handlers:
                 for frame in frames:
                     if run.stop.is_set() or frame.step == frame.steps:
                         continue  # it follows as a PNG
+                    if reader.has_gone():
+                        problem = UNREAD
+                        break
+                    if reader.is_behind():
+                        continue
                     sentence = display.progress(frame, run.settings.scales())
                     news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
                     shown = sentence
                     yield View(frame.image, news, display.numbers(frame, run.history))
         except (ValueError, FloatingPointError, MemoryError) as error:
-            problem = str(error)
+            problem = brief(str(error))
         except Exception:
             log.exception("Painting failed")
             problem = FAULT
@@ -180,6 +198,25 @@ def _visitor(request: gr.Request) -> str:
     return request.session_hash or ""
 
 
+def _result(run: Run | None, shown: Any) -> dict[str, Any] | None:
+    """`programs.RESULT`, the recipe with a finished picture only; None before the first frame."""
+    if run is None or run.frame is None:
+        return None
+    made = recipe.read(shown) if isinstance(shown, Path) else None
+    height, width = run.shape if made else run.frame.image.shape[:2]
+    numbers = {
+        "step": run.frame.step,
+        "steps": run.frame.steps,
+        "scale": run.frame.scale,
+        "width": width,
+        "height": height,
+        "seconds": round(run.frame.elapsed, 3),
+        "remaining": round(run.frame.remaining, 3),
+        "losses": run.frame.losses,
+    }
+    return numbers | ({"recipe": json.loads(made.text)} if made else {})
+
+
 def _manual() -> str:
     """The docstring of `paint`, from which Gradio makes its API and MCP descriptions."""
     knobs = {knob.name: knob for knob in fields(Settings)}
@@ -189,25 +226,26 @@ def _manual() -> str:
             "Repaint a photo in the style of a painting (neural style transfer), streaming intermediate pictures.",
             "",
             "Args:",
-            "    content: the photo to repaint",
-            "    style: the painting whose style it gets",
+            "    content: the photo to repaint: a data: URL, or the URL here of a file uploaded to this page",
+            "    style: the painting whose style it gets, likewise",
             *lines,
             "",
             "Returns:",
-            "    the picture, first as JPEG and at last as PNG; a sentence on the run; its numbers as HTML",
+            "    the picture, first as JPEG and at last as PNG; a sentence on the run; its numbers and recipe as JSON",
         ]
     )
 
 
 def _parameters() -> list[inspect.Parameter]:
     """The signature of `paint`: API argument names are those of the settings."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    settings = [inspect.Parameter(name, kind, default=getattr(Settings(), name)) for name in PARAMETERS]
-    return [inspect.Parameter(name, kind) for name in ("self", "request", "content", "style")] + settings
+    kind, defaults = inspect.Parameter.POSITIONAL_OR_KEYWORD, vars(Settings())
+    names = ("self", "request", *ARGUMENTS)
+    return [inspect.Parameter(name, kind, default=defaults.get(name, inspect.Parameter.empty)) for name in names]
 
 
-Handlers.paint.__doc__ = _manual()
-Handlers.paint.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
+Handlers.paint_for_programs.__name__ = "paint"  # becomes the name of the tool for language models
+Handlers.paint_for_programs.__doc__ = _manual()
+Handlers.paint_for_programs.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
 
 
 def _buttons(state: str) -> dict[str, Any]:

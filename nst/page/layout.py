@@ -12,23 +12,24 @@ import gradio as gr
 from nst import catalogue, images
 from nst.finishing import Finishing
 from nst.page import display, presets, sharing, text
-from nst.page.components import Download, LiveImage, Number, Overlay, Radio, Slider, Textbox, Upload
+from nst.page.components import JSON, Download, LiveImage, Number, Overlay, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
 from nst.page.inputs import DEFAULTS, Setup, choose_example, choose_painting, make_link, on_load, on_upload, values_of
+from nst.page.programs import RESULT, schema
 from nst.page.results import View, finish
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import Studio
 from nst.settings import Settings
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only "paint"
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only `paint_for_programs`, as "paint"
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 
 
 def build(studio: Studio) -> gr.Blocks:
     """Build the page."""
     handlers = Handlers(studio)
-    with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(text.HEADER)
         cards = _gallery()
         with gr.Row(elem_id="page"):
@@ -102,6 +103,8 @@ def _connect_painting(
         "trigger_mode": "multiple",  # else a run that replaces a cancelled one would be dropped
     }
     parameters = [inputs.content, inputs.style, *inputs.settings.values()]
+    for_programs: dict[str, Any] = painter | {"outputs": [result.picture, result.sentence, result.json]}
+    gr.on([], handlers.paint_for_programs, parameters, api_name="paint", **for_programs)  # nothing here triggers it
     starts = [inputs.paint.click, paint_trigger.change, inputs.more.click, follow_trigger.change]
     begin = f"() => nst.begin('{text.WAITING}')"  # in the browser only, without a request
     gr.on(starts, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
@@ -110,7 +113,7 @@ def _connect_painting(
     for joined in (joined_paint, joined_more, joined_follow):
         joined.failure(None, None, result.sentence, js=f"() => `{error_message(text.QUEUE_FULL)}`", **PRIVATE)
     runs: list[Any] = [
-        joined_paint.success(handlers.paint, parameters, api_name="paint", **painter),
+        joined_paint.success(handlers.paint, parameters, **painter, **PRIVATE),
         joined_more.success(handlers.go_on, None, **painter, **PRIVATE),
         joined_follow.success(handlers.follow, None, **painter, **PRIVATE),
     ]
@@ -209,6 +212,8 @@ def _result() -> SimpleNamespace:
                 result.reel = Overlay("Making the film …", elem_id="reel")
                 result.film_download = Download("Download the film", visible=False, elem_id="film-download")
         result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
+        result.json = JSON(visible=False, label="Result")  # for programs
+        result.json.schema = RESULT
     return result
 
 
@@ -244,8 +249,10 @@ def _controls() -> tuple[dict[str, Any], list[tuple[str, gr.Radio, dict[str, flo
     help_texts = {field.name: field.metadata["help"] for field in fields(Settings)}
     for name, value in values_of(DEFAULTS).items():
         if name not in controls:  # hidden: set by an uploaded recipe or the API
-            kind = {str: Textbox, int: Number, float: Number}.get(type(value), gr.JSON)
+            kind = {str: Textbox, int: Number, float: Number}.get(type(value), JSON)
             controls[name] = kind(value, label=help_texts[name], visible=False)
+    for name, control in controls.items():
+        control.schema = schema(name)
     return {name: controls[name] for name in PARAMETERS}, choosers, reason
 
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from nst import catalogue, images
 from nst.deploy import doctor
 from nst.page.layout import pictures_css
+from nst.page.programs import wrong_arguments
 from nst.page.studio import QUEUE_SIZE, Studio
 from nst.page.theme import theme
 
@@ -56,7 +57,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         ssr_mode=False,
         mcp_server=importlib.util.find_spec("mcp") is not None,  # `pip install .[mcp]` adds a tool for language models
         footer_links=["api"],
-        app_kwargs={"routes": _health(studio)},
+        app_kwargs={"routes": _health(studio), "exception_handlers": {TypeError: wrong_arguments}},
         **options,
     )
 

@@ -15,6 +15,7 @@ from nst.settings import Settings
 
 MIN_SIZE = 128  # pixels
 MAX_STYLE_SCALE = 2.0  # size of the painting, relative to the picture's
+MAX_ITEMS = 64  # numbers or layers in one setting: more than there are scales, paintings or layers
 PARAMETERS = tuple(knob.name for knob in fields(Settings) if knob.name != "weights")  # weights is a file on the server
 
 
@@ -47,6 +48,9 @@ def check(settings: Settings) -> None:
         raise ValueError(_misfit("size", settings.size))
     if (steps := sum(steps for _, steps in settings.scales())) > limit.steps:
         raise ValueError(f"steps: {steps} at all scales together should be {limit.steps} at most on this page")
+    for name in ("steps", "style_blend", "content_layers", "style_layers"):
+        if (count := len(getattr(settings, name))) > MAX_ITEMS:
+            raise ValueError(f"{name}: {count} values should be {MAX_ITEMS} at most on this page")
     if settings.style_scale > MAX_STYLE_SCALE:
         raise ValueError(_misfit("style_scale", settings.style_scale))
 

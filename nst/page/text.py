@@ -11,6 +11,7 @@ PREPARING = "Preparing …"
 QUEUE_FULL = "Too many visitors are waiting; please come back in a few minutes."
 FAULT = "Something went wrong on our side; a smaller size may work."
 NOT_SAVED = "This page could not save the picture; please try again in a few minutes."
+UNREAD = "Stopped, because nobody has read the pictures of this run for a while."
 COPY = "What you see is a copy; Continue paints on and saves again."
 DELETED = "This picture has been deleted (we keep pictures for a day); please paint it again."
 LINK_LIMITS = (

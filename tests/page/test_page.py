@@ -350,7 +350,7 @@ def test_a_link_to_the_visitors_own_result(photo, painting):
 
 
 def test_every_parameter_is_told_to_programs():
-    told = Handlers.paint.__doc__ or ""
+    told = Handlers.paint_for_programs.__doc__ or ""
     assert all(f"\n    {name}: " in told for name in ("content", "style", *PARAMETERS))
 
 
