@@ -28,7 +28,7 @@ UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 def build(studio: Studio) -> gr.Blocks:
     """Build the page."""
     handlers = Handlers(studio)
-    with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with gr.Blocks(title=text.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(text.HEADER)
         cards = _gallery()
         with gr.Row(elem_id="page"):

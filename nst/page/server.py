@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from nst import images
 from nst.deploy import doctor
+from nst.page import preview
 from nst.page.layout import pictures_css
 from nst.page.studio import QUEUE_SIZE, Studio
 from nst.page.theme import theme
@@ -56,7 +58,8 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         ssr_mode=False,
         mcp_server=importlib.util.find_spec("mcp") is not None,  # `pip install .[mcp]` adds a tool for language models
         footer_links=["api"],
-        app_kwargs={"routes": _health(studio)},
+        favicon_path=preview.ICON,
+        app_kwargs={"routes": _health(studio) + preview.files(), "middleware": [Middleware(preview.Preview)]},
         **options,
     )
 

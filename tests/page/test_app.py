@@ -459,6 +459,11 @@ def test_a_link_to_the_visitors_own_result(visit, photo):
     tab.wait_for_selector("#wipe input", state="attached")
     assert tab.input_value("#size input[type=number]") == "160"
     assert max(download(tab)[1].size) == 160
+    tab.wait_for_selector("#sentence:has-text('A picture shared with you: my photo × The Starry Night.')")
+    assert not tab.is_visible("#film") and not tab.is_visible("#more")
+    tab.click("#pair-wave-lion")  # whoever opens the link can paint, with a time-lapse of that
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert tab.is_visible("#film") and tab.is_visible("#more")
 
 
 def test_the_picture_is_shared_with_other_programs(visit):
