@@ -54,6 +54,22 @@ window.nst = {
     }
   },
 
+  // The cache keys of the latest results; none where the browser forbids storage.
+  kept() {
+    try {
+      return JSON.parse(localStorage.getItem("nst-kept")) || [];
+    } catch {
+      return [];
+    }
+  },
+
+  keep(kept) {
+    try {
+      localStorage.setItem("nst-kept", JSON.stringify(kept));
+    } catch {}
+    return "";
+  },
+
   // Put a photo from the camera into the file input of the upload.
   camera() {
     const input = Object.assign(document.createElement("input"), {type: "file", accept: "image/*"});

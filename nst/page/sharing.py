@@ -109,7 +109,7 @@ def _example_names(recipe: Recipe) -> tuple[str, str] | None:
 
 def title(recipe: Recipe) -> str:
     """The pictures of a recipe: "my photo × The Starry Night"."""
-    titles = {example.name: example.title for example in catalogue.examples()}
+    titles = {example.name: example.title.partition(",")[0] for example in catalogue.examples()}
     pictures = recipe.content, *recipe.styles
     return " × ".join(used.example and titles.get(used.name) or PurePath(used.name).stem[:40] for used in pictures)
 

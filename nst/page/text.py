@@ -20,6 +20,8 @@ LINK_LIMITS = (
     "downloaded picture does not expire: drop it in here to restore its settings."
 )
 SHARED = "A picture shared with you: {}. Choose a photo of your own to paint yours."
+RESTORED = "Your picture is back with its settings: {}."
+KEPT = "Your pictures of the last day"
 NOT_SHOWN = "Your browser may not show this kind of file, but it is here and can be painted."
 WAITING = "Waiting for your turn …"
 
