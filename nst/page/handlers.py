@@ -134,7 +134,9 @@ class Handlers:
         sentence = " ".join(notes)
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
         view = show(path, (cache_file(path), run.content, run.style), run.shape)
-        return view._replace(**told, **_buttons("idle"), film=gr.update(open=False), more=gr.update(visible=True))
+        return view._replace(
+            **told, **_buttons("idle"), film=gr.update(open=False, visible=True), more=gr.update(visible=True)
+        )
 
     def film(self, request: gr.Request) -> tuple[Any, Any]:
         """The time-lapse of the visitor's picture, and its file."""

@@ -2,6 +2,7 @@
 
 import html
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -9,11 +10,11 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from nst import catalogue, images, recipe
-from nst.page import sharing
+from nst.page import display, sharing
 from nst.page.display import error_message, message
 from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, show
 from nst.page.sharing import PARAMETERS
-from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, NOT_SHOWN
+from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, NOT_SHOWN, SHARED
 from nst.settings import Settings
 
 DEFAULTS = Settings()
@@ -67,37 +68,46 @@ def on_upload(path: str | None, last_recipe: str | None) -> tuple[Any, ...]:
 def on_load(request: gr.Request) -> tuple[Any, ...]:
     """Fill in what the query string asks for; by default, The Starry Night as the painting."""
     query = dict(request.query_params)
+    note: Any = gr.skip()
     if "picture" in query:
-        return _load_result(query)
+        try:
+            return show_result([query.get(name, "") for name in RESULT_QUERY], SHARED)
+        except ValueError:
+            note = error_message(DELETED)
     link = sharing.from_query(query, CONTROLS)
     if link.pair:
         setup = Setup(*_pictures(link.pair.content, link.pair.style))
     else:
         path, credit = catalogue.picture("starry-night", fetch=False)
         setup = Setup(style=cache_file(path), credit=html.escape(credit))
-    setup = setup._replace(note=message(link.sentence)) if link.sentence else setup
+    setup = setup._replace(note=message(link.sentence) if link.sentence else note)
     return *View(), *setup, *(link.settings.get(name, gr.skip()) for name in PARAMETERS), *(gr.skip() for _ in TOUCHES)
 
 
-def _load_result(query: dict[str, str]) -> tuple[Any, ...]:
-    """Show the visitor's own result that a link names."""
-    unchanged = [gr.skip() for _ in PARAMETERS + TOUCHES]
-    try:
-        painted, content, style = (cached_file(query.get(name, "")) for name in RESULT_QUERY)
-        found = recipe.read(painted)
-        if found is None:
-            raise ValueError("This picture was not painted by this page.")
-        width, height = found.size
-        view = show(Path(painted), (painted, content, style), (height, width))
-    except ValueError:
-        return *View(), *Setup(note=error_message(DELETED)), *unchanged
-    settings = sharing.from_recipe(found, CONTROLS).settings
-    return (
-        *view,
-        *Setup(content, style, last_recipe=found.text),
-        *values_of(settings).values(),
-        *unchanged[len(PARAMETERS) :],
+def show_result(keys: Sequence[str], sentence: str) -> tuple[Any, ...]:
+    """Show a result that is still cached, with its pictures and settings; nothing of it can be continued.
+
+    Args:
+        keys: cache keys of a `Canvas`, untrusted.
+        sentence: told below the picture; `{}` stands for its photo and its painting.
+
+    Raises:
+        ValueError: no such result is cached.
+    """
+    painted, content, style = (cached_file(key) for key in keys)
+    made = recipe.read(painted)
+    if made is None:
+        raise ValueError("This picture was not painted by this page.")
+    width, height = made.size
+    hidden, shown = gr.update(visible=False), gr.update(visible=True)
+    view = show(Path(painted), (painted, content, style), (height, width))._replace(
+        sentence=message(sentence.format(sharing.title(made))),
+        numbers=display.numbers(),
+        **{"film": hidden, "more": hidden, "paint": shown, "stop": hidden, "leave": hidden},
     )
+    setup = Setup(content, style, credit=html.escape(sharing.credit(made)), note="", last_recipe=made.text)
+    settings = sharing.from_recipe(made, CONTROLS).settings
+    return *view, *setup, *values_of(settings).values(), *(0 for _ in TOUCHES)
 
 
 def make_link(content: str | None, style: str | None, canvas: Canvas | None, *values: Any) -> str:
@@ -110,7 +120,8 @@ def make_link(content: str | None, style: str | None, canvas: Canvas | None, *va
         return error_message(str(error))
     if not query and canvas:  # cached files are named by hashes, which nobody can guess
         query, sentence = "?" + urlencode(dict(zip(RESULT_QUERY, (Path(p).parent.name for p in canvas)))), LINK_LIMITS
-    return f'<i data-query="{html.escape(query)}"></i>{message(sentence)}' if query else message(sentence)
+    link = html.escape(sharing.space_page() + query)  # page.js completes it, unless on a Space
+    return f'<i data-link="{link}"></i>{message(sentence)}' if query else message(sentence)
 
 
 def values_of(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from nst import catalogue, images
 from nst.finishing import Finishing
-from nst.page import display, presets, sharing, text
+from nst.page import display, kept, presets, sharing, text
 from nst.page.components import JSON, Download, LiveImage, Number, Overlay, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
@@ -29,7 +29,7 @@ UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 def build(studio: Studio) -> gr.Blocks:
     """Build the page."""
     handlers = Handlers(studio)
-    with Page(title="Neural style transfer", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(text.HEADER)
         cards = _gallery()
         with gr.Row(elem_id="page"):
@@ -68,6 +68,7 @@ def build(studio: Studio) -> gr.Blocks:
             card.click(partial(choose_example, pair), None, setup, cancels=runs, **UNQUEUED)
         _connect_choosers(handlers, inputs, follow_trigger)
         _connect_result(handlers, inputs, result, canvas, runs)
+        _connect_kept(page, handlers, result, canvas, views + setup, runs)
     return page
 
 
@@ -214,6 +215,7 @@ def _result() -> SimpleNamespace:
         result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
         result.json = JSON(visible=False, label="Result")  # for programs
         result.json.schema = RESULT
+        result.kept = _kept()
     return result
 
 
@@ -297,3 +299,48 @@ def pictures_css(folder: Path) -> str:
         [f"{selector} {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items()]
         + [f"{selector} {{ content: {json.dumps(text, ensure_ascii=False)}; }}" for selector, text in texts.items()]
     )
+
+
+# --- The latest results of this browser -------------------------------------------------------------------------------
+
+
+def _kept() -> SimpleNamespace:
+    """Their thumbnails, which the browser hides while there are none."""
+    press = "event => event.target.dataset.keys && trigger('click', {keys: event.target.dataset.keys})"
+    with gr.Column(elem_id="kept"):
+        with gr.Row(elem_id="kept-title"):
+            gr.HTML(f"<span>{text.KEPT}</span>")
+            clear = gr.Button("Clear list", size="sm", min_width=0, elem_id="clear")
+        strip = Overlay(js_on_load=f"element.addEventListener('click', {press});", elem_id="strip")
+    return SimpleNamespace(strip=strip, clear=clear, stored=gr.JSON(visible=False))
+
+
+def _connect_kept(
+    page: gr.Blocks,
+    handlers: Handlers,
+    result: SimpleNamespace,
+    canvas: gr.State,
+    everything: list[Any],
+    runs: list[Any],
+) -> None:
+    """Keep each finished picture in the browser's storage, and restore those that are clicked."""
+    strip, stored = result.kept.strip, result.kept.stored
+
+    def update(event: Any, continues: bool = False) -> None:
+        keep, js = partial(kept.keep, continues=continues), "canvas => [canvas, nst.kept()]"
+        updated = event(keep, [canvas, stored], [strip, stored], js=js, **UNQUEUED)
+        updated.then(None, stored, None, js="kept => nst.keep(kept)", **PRIVATE)
+
+    def look(event: Any) -> None:
+        looked = event(partial(kept.keep, None), stored, [strip, stored], js="() => [nst.kept()]", **UNQUEUED)
+        looked.then(None, stored, None, js="kept => nst.keep(kept)", **PRIVATE)
+
+    look(page.load)
+    update(runs[0].success)
+    for run in runs[1:]:
+        update(run.success, continues=True)
+    begin = f"() => nst.begin('{text.PREPARING}')"
+    strip.click(None, None, [result.sentence, result.address], js=begin, **PRIVATE)
+    strip.click(handlers.on_unload, **UNQUEUED)  # the run that is on the page is no longer gone on with
+    look(strip.click(kept.restore, None, everything, cancels=runs, **UNQUEUED).then)
+    result.kept.clear.click(None, None, strip, js="() => nst.keep([])", **PRIVATE)

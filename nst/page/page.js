@@ -21,11 +21,11 @@ window.nst = {
     return [sentence, ""];
   },
 
-  // Complete the link with the page's own address, and copy it if the browser allows that.
+  // Complete a link that begins with its query by the page's own address; copy it if the browser allows that.
   async copyLink(html) {
-    const [mark, query] = html.match(/<i data-query="([^"]*)"><\/i>/) || [];
+    const [mark, link] = html.match(/<i data-link="([^"]*)"><\/i>/) || [];
     if (!mark) return html;
-    const address = location.origin + location.pathname + query;
+    const address = new URL(link, location.origin + location.pathname).href;
     let label = "Link copied:";
     try {
       await navigator.clipboard.writeText(address.replaceAll("&amp;", "&"));
@@ -52,6 +52,22 @@ window.nst = {
       if (error.name === "AbortError") return "";  // the visitor cancelled
       return "<span>This browser cannot share pictures; download the picture and send the file.</span>";
     }
+  },
+
+  // The cache keys of the latest results; none where the browser forbids storage.
+  kept() {
+    try {
+      return JSON.parse(localStorage.getItem("nst-kept")) || [];
+    } catch {
+      return [];
+    }
+  },
+
+  keep(kept) {
+    try {
+      localStorage.setItem("nst-kept", JSON.stringify(kept));
+    } catch {}
+    return "";
   },
 
   // Put a photo from the camera into the file input of the upload.

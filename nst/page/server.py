@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from nst import catalogue, images
 from nst.deploy import doctor
+from nst.page import preview
 from nst.page.layout import pictures_css
 from nst.page.programs import wrong_arguments
 from nst.page.studio import QUEUE_SIZE, Studio
@@ -57,7 +59,12 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         ssr_mode=False,
         mcp_server=importlib.util.find_spec("mcp") is not None,  # `pip install .[mcp]` adds a tool for language models
         footer_links=["api"],
-        app_kwargs={"routes": _health(studio), "exception_handlers": {TypeError: wrong_arguments}},
+        favicon_path=preview.ICON,
+        app_kwargs={
+            "routes": _health(studio) + preview.files(),
+            "middleware": [Middleware(preview.Preview)],
+            "exception_handlers": {TypeError: wrong_arguments},
+        },
         **options,
     )
 

@@ -3,8 +3,10 @@
 Both are untrusted input: they cannot name files, nor exceed a visitor's limits.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode
 
@@ -109,6 +111,20 @@ def _example_names(recipe: Recipe) -> tuple[str, str] | None:
     return (names[0], names[1]) if len(names) == len(recipe.styles) + 1 == 2 else None
 
 
+def title(recipe: Recipe) -> str:
+    """The pictures of a recipe: "my photo × The Starry Night"."""
+    titles = {example.name: example.title.partition(",")[0] for example in catalogue.examples()}
+    pictures = recipe.content, *recipe.styles
+    return " × ".join(used.example and titles.get(used.name) or PurePath(used.name).stem[:40] for used in pictures)
+
+
+def credit(recipe: Recipe) -> str:
+    """The credit lines of the examples among these pictures."""
+    here = {example.name for example in catalogue.examples()}
+    names = [used.name for used in (recipe.content, *recipe.styles) if used.example and used.name in here]
+    return " ".join(catalogue.picture(name, fetch=False)[1] for name in names)
+
+
 def _summary(recipe: Recipe, settings: Settings, pictures: tuple[str, str] | None, controls: Collection[str]) -> str:
     if pictures:
         words = "Its pictures and settings are restored: Paint repeats it. Drop it in again to use the picture itself."
@@ -177,6 +193,11 @@ def to_query(content: str | None, style: str | None, settings: Settings, control
     values = {name: _format_number(value) for name, value in values.items() if value != getattr(Settings(), name)}
     omitted = f"The link does not include {hidden}; the downloaded PNG does." if hidden else ""
     return "?" + urlencode({"pair": pair.name, **values}), omitted
+
+
+def space_page() -> str:
+    """Address of the page on the Hub that shows this Space and passes its query on; "" on other machines."""
+    return f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if os.environ.get("SPACE_ID") else ""
 
 
 def installed_pairs() -> list[catalogue.Pair]:

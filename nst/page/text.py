@@ -6,6 +6,8 @@ HEADER = """<h1>Neural style transfer</h1>
 <p>Watch a photo being repainted in the style of a painting, by the method of
 <a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
 
+TITLE = "Neural style transfer"
+DESCRIPTION = "Turn your photo into a painting: choose both, and watch it being repainted in your browser."
 INVITATION = "Choose a photo and a painting, or start with an example."
 PREPARING = "Preparing …"
 QUEUE_FULL = "Too many visitors are waiting; please come back in a few minutes."
@@ -18,6 +20,9 @@ LINK_LIMITS = (
     "The link works for a day at most, or until this page restarts, and anyone who has it can see your photo. The "
     "downloaded picture does not expire: drop it in here to restore its settings."
 )
+SHARED = "A picture shared with you: {}. Choose a photo of your own to paint yours."
+RESTORED = "Your picture is back with its settings: {}."
+KEPT = "Your pictures of the last day"
 NOT_SHOWN = "Your browser may not show this kind of file, but it is here and can be painted."
 WAITING = "Waiting for your turn …"
 

@@ -459,6 +459,57 @@ def test_a_link_to_the_visitors_own_result(visit, photo):
     tab.wait_for_selector("#wipe input", state="attached")
     assert tab.input_value("#size input[type=number]") == "160"
     assert max(download(tab)[1].size) == 160
+    tab.wait_for_selector("#sentence:has-text('A picture shared with you: my photo × The Starry Night.')")
+    assert not tab.is_visible("#film") and not tab.is_visible("#more")
+    tab.click("#pair-wave-lion")  # whoever opens the link can paint, with a time-lapse of that
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert tab.is_visible("#film") and tab.is_visible("#more")
+
+
+def test_the_latest_pictures_survive_a_reload(visit, photo):
+    tab = visit(Studio(lambda _: Painter(steps=2).released()), **PHONE)
+    assert not tab.is_visible("#kept")
+    tab.set_input_files("#content input[type=file]", photo)
+    tab.wait_for_selector("#content img")
+    for size, seen in ((128, 1), (160, 2)):
+        choose_size(tab, size)
+        tab.tap("#paint")
+        tab.wait_for_function(f"document.querySelectorAll('#strip button').length === {seen}")
+    second = tab.get_attribute("#strip button", "data-keys")
+    tab.tap("#more")  # the same picture goes on, in the place of what it was
+    tab.wait_for_function(f"document.querySelector('#strip button').dataset.keys !== '{second}'")
+    assert tab.locator("#strip button").count() == 2
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+    tab.reload()
+    tab.tap("#strip button:nth-of-type(2)")
+    tab.wait_for_selector("#sentence:has-text('Your picture is back with its settings: my photo × The Starry Night.')")
+    tab.wait_for_selector("#picture img")
+    tab.wait_for_selector("#wipe input", state="attached")
+    assert tab.input_value("#size input[type=number]") == "128"
+    assert max(download(tab)[1].size) == 128
+    assert not tab.is_visible("#more") and not tab.is_visible("#film")
+    tab.tap("#pair-wave-lion")  # another one, without a trace of that before
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    tab.wait_for_function("document.querySelectorAll('#strip button').length === 3")
+    tab.tap("#clear")
+    tab.wait_for_selector("#kept", state="hidden")
+    tab.reload()
+    tab.wait_for_selector("#reason:not(:has-text('being loaded'))")
+    assert not tab.is_visible("#kept")
+
+
+def test_a_browser_that_forbids_storage_shows_the_page(browser, address):
+    profile = browser.new_context()
+    forbid = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('', 'SecurityError'); }})"
+    profile.add_init_script(forbid)
+    tab, complaints = profile.new_page(), []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(address(Studio(lambda _: Painter(steps=2).released())))
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#strip button")  # until the page is closed
+    profile.close()
+    assert complaints == []
 
 
 def test_the_picture_is_shared_with_other_programs(visit):

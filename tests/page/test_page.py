@@ -327,8 +327,15 @@ def test_a_link_to_the_examples_carries_the_settings():
     pair = catalogue.PAIRS[0]
     own = [str(catalogue.find(name).path) for name in (pair.content, pair.style)]
     html = inputs.make_link(*own, None, *values(size=512, strength=70, seed=7))
-    assert 'data-query="?pair=starry-night&amp;strength=70&amp;seed=7"' in html
+    assert 'data-link="?pair=starry-night&amp;strength=70&amp;seed=7"' in html
     assert "size: None should be" in inputs.make_link(*own, None, None)
+
+
+def test_links_to_a_space_show_its_page_on_the_hub(monkeypatch):
+    monkeypatch.setenv("SPACE_ID", "owner/name")
+    own = [str(catalogue.find(name).path) for name in ("tower", "starry-night")]
+    link = 'data-link="https://huggingface.co/spaces/owner/name?pair=starry-night&amp;seed=7"'
+    assert link in inputs.make_link(*own, None, *values(size=512, seed=7))
 
 
 def test_a_link_to_the_visitors_own_result(photo, painting):
@@ -343,10 +350,13 @@ def test_a_link_to_the_visitors_own_result(photo, painting):
     assert (asked.content, asked.style, str(opened.picture)) == (content, style, view.canvas[0])
     assert opened.canvas == view.canvas and "data:image/jpeg" in opened.wipe and opened.after["visible"]
     assert after_setup(given[len(View._fields) :])["strength"] == 70
+    assert "shared with you: my photo × Wheat Field." in opened.sentence
+    assert not opened.more["visible"] and not opened.film["visible"]  # there is no run to go on with
     for wrong in ({"picture": "../../etc"}, query | {"picture": "0" * 64}, query | {"picture": query["photo"]}):
         given = inputs.on_load(SimpleNamespace(query_params=wrong))
         assert text.DELETED in setup(given[len(View._fields) :]).note
         assert View(*given[: len(View._fields)]) == View()
+        assert setup(given[len(View._fields) :]).style != SKIP  # the page is as without a link
 
 
 def test_every_parameter_is_told_to_programs():

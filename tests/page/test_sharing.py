@@ -56,6 +56,12 @@ def test_a_visitors_own_pictures_are_named(names):
     assert f"It was painted from {names[0]} and {names[1]}." in shared.sentence
 
 
+def test_pictures_are_named_in_a_few_words():
+    assert sharing.title(made()) == "The Eiffel Tower at dusk × The Starry Night"
+    assert sharing.title(made(Settings(), "my photo.jpg", "gone")) == "my photo × gone"
+    assert "van Gogh" in sharing.credit(made()) and sharing.credit(made(Settings(), "me.jpg", "my.png")) == ""
+
+
 def test_several_paintings_are_more_than_the_page_takes():
     settings = Settings(style_blend=(2, 1))
     shared = sharing.from_recipe(made(settings, "tower", "starry-night", "woodcut-wave"), CONTROLS)

@@ -1,0 +1,74 @@
+"""The latest results of a browser: it keeps their cache keys, and the page shows those that are still cached.
+
+Not a `gr.BrowserState`: where browsers forbid local storage, as in some frames, it keeps the whole page from opening.
+"""
+
+import html
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from nst import images, recipe
+from nst.page import sharing
+from nst.page.components import data_url
+from nst.page.display import error_message
+from nst.page.inputs import Setup, show_result
+from nst.page.results import TOUCHES, Canvas, View, cached_file
+from nst.page.sharing import PARAMETERS
+from nst.page.text import DELETED, RESTORED
+
+MOST = 8  # results
+SIDE = 144  # pixels of a thumbnail: twice of those on the page, for sharp screens
+
+
+def keep(canvas: Canvas | None, kept: Any, continues: bool = False) -> tuple[str, list[str]]:
+    """Add a result to those of a browser, and drop those that have been deleted here.
+
+    Args:
+        canvas: the new result, None for none.
+        kept: the cache keys of each older one, "picture/photo/painting", the newest first; untrusted.
+        continues: the new result takes the place of the newest, if that was made of the same photo and painting.
+
+    Returns:
+        HTML of their thumbnails as buttons, and what `kept` should be.
+    """
+    kept = kept if isinstance(kept, list) else []
+    if canvas:
+        new = "/".join(Path(path).parent.name for path in canvas)
+        same = bool(kept) and str(kept[0]).partition("/")[2] == new.partition("/")[2]
+        kept = [new, *kept[1 if continues and same else 0 :]]
+    found = {}
+    for keys in kept[: 2 * MOST]:
+        try:
+            painted, _, _ = (cached_file(key) for key in str(keys).split("/"))
+            found[keys] = _button(keys, *_thumbnail(painted))
+        except ValueError:  # deleted, or not ours
+            continue
+    shown = list(found)[:MOST]
+    return "".join(found[keys] for keys in shown), shown
+
+
+def restore(event: gr.EventData) -> tuple[Any, ...]:
+    """Show the result whose thumbnail was clicked."""
+    try:
+        return show_result(str(getattr(event, "keys", "")).split("/"), RESTORED)
+    except ValueError:
+        shown, hidden = gr.update(visible=True), gr.update(visible=False)
+        unchanged = (gr.skip() for _ in PARAMETERS + TOUCHES)
+        return *View(paint=shown, stop=hidden, leave=hidden), *Setup(note=error_message(DELETED)), *unchanged
+
+
+def _button(keys: str, url: str, title: str) -> str:
+    title = html.escape(title)
+    return f'<button type="button" data-keys="{keys}" title="{title}"><img src="{url}" alt="{title}"></button>'
+
+
+@lru_cache(maxsize=256)  # safe, because paths contain hashes of the files
+def _thumbnail(path: str) -> tuple[str, str]:
+    """A small JPEG of a result as a data URL, and its title."""
+    made = recipe.read(path)
+    if made is None:
+        raise ValueError("This picture was not painted by this page.")
+    return data_url(images.encode_jpeg(images.to_uint8(images.load(path, longest_side=SIDE)))), sharing.title(made)
