@@ -10,19 +10,26 @@ from gradio import component_meta
 from gradio.data_classes import ImageData
 
 from nst import images
+from nst.page import thumbnails
 
 component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
 
 
 class Upload(gr.Image):
-    """An image input that returns the path of the untouched file: only `images.load` decodes pictures."""
+    """An image input that returns the path of the untouched file: only `images.load` decodes pictures.
+
+    Examples are shown as small copies, because the files have up to a megabyte.
+    """
 
     is_template = True  # uses Gradio's own front end
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         if payload is not None and payload.path:
-            return payload.path
+            return thumbnails.original(payload.path)
         return super().preprocess(payload)  # type: ignore[return-value]
+
+    def postprocess(self, value: Any) -> Any:
+        return super().postprocess(thumbnails.stand_in(value) if value else None)
 
 
 def _as_given(_: object, payload: Any) -> Any:
