@@ -18,8 +18,9 @@ from nst.page import presets
 
 PAIR = Settings(size=512, network="compact")
 PRESET = Settings(size=384, network="compact")
-PRESET_PAIR = "lion", "starry-night"
-DETAIL = slice(50, 200), slice(75, 275)  # rows and columns of the lion's face, shown pixel by pixel
+# Photo, painting, and rows and columns to show, pixel by pixel: a face for the strength, the sky for the strokes
+STRENGTH = "lion", "starry-night", np.s_[50:200, 75:275]
+BRUSH_SIZE = "tower", "starry-night", np.s_[10:160, 0:200]
 LIMITS = {"opening": (1024, 90_000), "painted": (360, 35_000), "looks": (200, 12_000)}  # longest side in pixels, bytes
 OPENING = Settings(size=1024, network="compact")
 
@@ -65,9 +66,11 @@ def main(names: Sequence[str]) -> None:
     for pair in catalogue.PAIRS:
         if pair.style in ours and (not names or pair.name in names):
             write(preview(transfer, pair.content, pair.style, PAIR), catalogue.FOLDER / "painted" / f"{pair.name}.jpg")
-    for name, preset in {**presets.STRENGTHS, **presets.BRUSH_SIZES}.items():
-        if not names or name in names:
-            write(preview(transfer, *PRESET_PAIR, replace(PRESET, **preset.values))[DETAIL], presets.thumbnail(name))
+    for table, (content, style, detail) in ((presets.STRENGTHS, STRENGTH), (presets.BRUSH_SIZES, BRUSH_SIZE)):
+        for name, preset in table.items():
+            if not names or name in names:
+                painted = preview(transfer, content, style, replace(PRESET, **preset.values))
+                write(painted[detail], presets.thumbnail(name))
 
 
 if __name__ == "__main__":

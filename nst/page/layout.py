@@ -31,7 +31,7 @@ from nst.page.studio import Studio
 from nst.settings import Settings
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only "paint"
-CARD, LOOK = 160, 200  # pixels of a picture on a card and on a preset
+CARD, LOOK = 150, 200  # pixels of a picture on a card and on a preset
 CHOOSE_TILE = """element.addEventListener("click", event => {
   const tile = event.target.closest("[data-name]");
   if (tile) trigger("select", {name: tile.dataset.name});

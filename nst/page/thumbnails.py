@@ -15,7 +15,7 @@ from gradio.utils import get_upload_folder
 from nst import catalogue, images
 
 PREVIEW = "preview-of-"  # begins the name of a file that stands for an example
-PREVIEW_SIDE = 480  # pixels: the uploads are about 220 wide
+PREVIEW_SIDE = 360  # pixels: the uploads are about 220 wide
 
 
 def url(path: Path, side: int) -> str:
