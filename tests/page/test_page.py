@@ -188,7 +188,7 @@ def refuse_to_save(*_, **__):
     raise OSError(28, "No space left on device", "/a/folder/of/ours")
 
 
-@pytest.mark.parametrize("failing", ["os.replace", "nst.page.handlers.kept", "tempfile.mkdtemp"])
+@pytest.mark.parametrize("failing", ["os.replace", "nst.page.handlers.cache_file", "tempfile.mkdtemp"])
 def test_a_picture_that_cannot_be_saved_stays_to_be_seen_and_gone_on_with(photo, painting, monkeypatch, failing):
     page, seen = desk(Painter(steps=6).released()), []
     with monkeypatch.context() as patch, pytest.raises(gr.Error) as raised:
@@ -205,7 +205,7 @@ def test_a_picture_that_cannot_be_saved_stays_to_be_seen_and_gone_on_with(photo,
 def test_a_film_that_cannot_be_saved_is_one_sentence(photo, painting, monkeypatch):
     page = desk(Painter(steps=6).released())
     list(page.paint(VISITOR, photo, painting, *values()))
-    monkeypatch.setattr(desk_module, "kept", refuse_to_save)
+    monkeypatch.setattr(desk_module, "cache_file", refuse_to_save)
     reel, offer = page.film(VISITOR)
     assert text.NOT_SAVED in reel and not offer["visible"]
 
@@ -381,7 +381,7 @@ def test_finishing_touches_go_into_the_picture_and_its_recipe(photo, painting):
 
 def test_finishing_touches_that_cannot_be_saved_are_not_called_deleted(photo, painting, monkeypatch):
     canvas, _ = canvas_of(photo, painting)
-    monkeypatch.setattr(results, "kept", refuse_to_save)
+    monkeypatch.setattr(results, "cache_file", refuse_to_save)
     assert text.NOT_SAVED in results.finish(canvas, 50, 0, 0)[2]
 
 
