@@ -108,7 +108,7 @@ def test_every_command_is_taken_by_a_test():
 
 def test_variables_are_read():
     named = {name for page in PAGES for name in re.findall(r"NST_[A-Z0-9]+", text_of(page))}
-    source = "".join(map(text_of, (ROOT / "nst").glob("*.py")))
+    source = "".join(map(text_of, (ROOT / "nst").rglob("*.py")))
     assert named and [name for name in named if f'environ.get("{name}"' not in source] == []
 
 

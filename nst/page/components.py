@@ -16,6 +16,7 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like, traverse
 
 from nst import images
+from nst.page import thumbnails
 from nst.page.programs import ARGUMENTS, UPLOAD, brief
 
 component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
@@ -46,12 +47,18 @@ class Page(gr.Blocks):
 
 
 class Upload(gr.Image):
-    """An image input that returns the path of the untouched file: only `images.load` decodes pictures."""
+    """An image input that returns the path of the untouched file: only `images.load` decodes pictures.
+
+    Examples are shown as small copies, because the files have up to a megabyte.
+    """
 
     is_template = True  # uses Gradio's own front end
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        return payload and payload.path
+        return thumbnails.original(payload.path) if payload and payload.path else None
+
+    def postprocess(self, value: Any) -> Any:
+        return super().postprocess(thumbnails.stand_in(value) if value else None)
 
 
 def _label(block: Any) -> str:

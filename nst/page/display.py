@@ -107,23 +107,28 @@ def about(seconds: float) -> str:
 # --- Numbers ----------------------------------------------------------------------------------------------------------
 
 
+def bar(frame: "Frame | None" = None) -> str:
+    """HTML: a progress bar."""
+    done = 0.0
+    if frame is not None and frame.step:  # by time, because later steps take longer
+        done = 100 * frame.elapsed / (frame.elapsed + frame.remaining or 1)
+    return (
+        '<div class="bar" role="progressbar" aria-label="Progress of the painting" aria-live="off" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{done:.0f}"><i style="width:{done:.1f}%"></i></div>'
+    )
+
+
 def numbers(frame: "Frame | None" = None, history: History | None = None) -> str:
-    """HTML: a progress bar, numbers and loss curves.  The height is the same with and without a run."""
-    values, done = dict.fromkeys(NUMBERS, "–"), 0.0
+    """HTML: numbers and loss curves.  The height is the same with and without a run."""
+    values = dict.fromkeys(NUMBERS, "–")
     points = history.points if history else []
     if frame is not None:
-        if frame.step:  # by time, because later steps take longer
-            done = 100 * frame.elapsed / (frame.elapsed + frame.remaining or 1)
         position = (f"{frame.step} of {frame.steps}", f"{frame.scale} px", _speed(frame, points))
         times = (duration(frame.elapsed), duration(frame.remaining))
         losses = (f"{frame.losses[name]:.3g}" for name in ("content", "style", "total_variation", "total"))
         values = dict(zip(NUMBERS, (*position, *times, *losses), strict=True))
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in values.items())
-    bar = (
-        '<div class="bar" role="progressbar" aria-label="Progress of the painting" aria-live="off" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{done:.0f}"><i style="width:{done:.1f}%"></i></div>'
-    )
-    return f"{bar}<dl>{cells}</dl>{curves(points, frame.steps if frame else 0)}"
+    return f"<dl>{cells}</dl>{curves(points, frame.steps if frame else 0)}"
 
 
 def _speed(frame: "Frame", points: Sequence[Point]) -> str:
@@ -141,22 +146,45 @@ def _speed(frame: "Frame", points: Sequence[Point]) -> str:
 # --- Before/after slider and time-lapse -------------------------------------------------------------------------------
 
 
-def wipe(photo_url: str, width: int, height: int, label: str = "Before and after: share of the photo shown") -> str:
+def wipe(
+    photo_url: str,
+    width: int,
+    height: int,
+    label: str = "Before and after: share of the photo shown",
+    at: int = 0,
+    painted_url: str = "",
+    caption: str = "",
+) -> str:
     """HTML of a before/after slider over a picture that fills its container: dragging reveals the photo from the left.
 
     Args:
         photo_url: URL or data URL of an image that browsers can display.
         width, height: size of the picture beneath, in any unit.
         label: accessible name.
+        at: share of the photo shown at first, 0 to 100 %.
+        painted_url: URL of the picture beneath, if the container does not show it.
+        caption: text below the slider's handle.
     """
     drag = html.escape(POINTER_MOVE)
+    beneath = f'<img class="beneath" src="{html.escape(painted_url)}" alt="{html.escape(caption)}">' * bool(painted_url)
     return (
-        f'<div class="wipe"><div dir="ltr" style="{_fit_css(width, height)}" title="Drag to see the photo" '
-        f'onpointerdown="{html.escape(POINTER_DOWN)}" onpointermove="{drag}" onclick="{drag}">'
-        f'<img src="{html.escape(photo_url)}" alt=""><input type="range" min="0" max="100" step="any" value="0" '
-        f'aria-label="{html.escape(label)}" aria-valuetext="0 % of the photo" oninput="{html.escape(WIPE_INPUT)}">'
-        f"<i></i>{HANDLE}</div></div>"
+        f'<div class="wipe"><div dir="ltr" style="{_fit_css(width, height)}; --at: {at}%" '
+        f'title="Drag to see the photo" onpointerdown="{html.escape(POINTER_DOWN)}" onpointermove="{drag}" '
+        f'onclick="{drag}">{beneath}'
+        f'<img src="{html.escape(photo_url)}" alt=""><input type="range" min="0" max="100" step="any" value="{at}" '
+        f'aria-label="{html.escape(label)}" aria-valuetext="{at} % of the photo" oninput="{html.escape(WIPE_INPUT)}">'
+        f"<i></i>{HANDLE}</div>{f'<p>{html.escape(caption)}</p>' if caption else ''}</div>"
     )
+
+
+def paintings(tiles: Sequence[tuple[str, str, str, str]]) -> str:
+    """HTML of a strip of paintings to choose from: (name, title, painter, URL of a thumbnail) of each."""
+    buttons = "".join(
+        f'<button type="button" data-name="{name}"><img src="{html.escape(url)}" alt="" loading="lazy" width="56" '
+        f'height="56"><span><b>{html.escape(title)}</b> {html.escape(painter)}</span></button>'
+        for name, title, painter, url in tiles
+    )
+    return f'<h2 id="paintings-title">Paintings</h2><div role="group" aria-labelledby="paintings-title">{buttons}</div>'
 
 
 def film(url: str) -> str:

@@ -22,7 +22,7 @@ from nst.page.programs import ARGUMENTS, Reader, brief
 from nst.page.results import View, cache_file, offer_download, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
-from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
+from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_FINEST, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 
@@ -39,15 +39,16 @@ class Handlers:
         self.studio = studio
 
     def describe(self, network: str) -> str:
-        """HTML: which network paints, why, and, once known, how long it takes."""
+        """HTML: whether the quality is available and, once known, how long a picture takes; the log has the reasons."""
         try:
             settings = Settings(network=network)
-            reason = self.studio.reason(settings)
-            seconds = self.studio.engine(settings).expected_seconds(*USUAL, settings)
+            engine = self.studio.engine(settings)
+            seconds = engine.expected_seconds(*USUAL, settings)
         except ValueError as error:
             return error_message(str(error))
-        time_needed = f" A picture of {max(USUAL)} pixels takes {display.about(seconds)} here." if seconds else ""
-        return html.escape(reason + time_needed)
+        missing = NOT_FINEST if (network, engine.network.name) == ("vgg19", "compact") else ""
+        time_needed = f"A picture of {max(USUAL)} pixels takes {display.about(seconds)} here." if seconds else ""
+        return html.escape(f"{missing} {time_needed}".strip())
 
     def paint(
         self, request: gr.Request, content: str | None, style: str | None, *values: Any
@@ -105,7 +106,7 @@ class Handlers:
                     sentence = display.progress(frame, run.settings.scales())
                     news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
                     shown = sentence
-                    yield View(frame.image, news, display.numbers(frame, run.history))
+                    yield View(frame.image, news, display.numbers(frame, run.history), bar=display.bar(frame))
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = brief(str(error))
         except Exception:
@@ -129,10 +130,11 @@ class Handlers:
         path = folder / display.file_name(run.content, run.style)
         assert run.frame is not None
         run.save(path)
-        network = self.studio.reason(run.settings) if run.substituted else ""
+        network = NOT_FINEST if run.substituted else ""
         notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
         sentence = " ".join(notes)
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
+        told["bar"] = display.bar(run.frame)
         view = show(path, (cache_file(path), run.content, run.style), run.shape)
         return view._replace(
             **told, **_buttons("idle"), film=gr.update(open=False, visible=True), more=gr.update(visible=True)

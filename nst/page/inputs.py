@@ -9,16 +9,20 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from nst import catalogue, images, recipe
+from nst import catalogue, images, machine, recipe
 from nst.page import display, sharing
 from nst.page.display import error_message, message
 from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, show
 from nst.page.sharing import PARAMETERS
-from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, NOT_SHOWN, SHARED
+from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, NOT_SHOWN, SHARED, painting_words
+from nst.page.thumbnails import url
 from nst.settings import Settings
 
 DEFAULTS = Settings()
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
+TILE = 112  # pixels: twice the size of a painting in the strip
+STARTED = time.monotonic()
+DOWNLOADS = 1200  # seconds after the start in which paintings are downloaded in the background
 RESULT_QUERY = ("picture", "photo", "painting")  # query names of a link to a visitor's own result, in Canvas order
 
 
@@ -40,9 +44,19 @@ def choose_example(pair: catalogue.Pair) -> tuple[Any, ...]:
     return *setup, *settings, *(0 for _ in TOUCHES)
 
 
-def choose_painting(example: catalogue.Example) -> tuple[str, str]:
-    """Load a painting and its credit line."""
-    path, credit = catalogue.picture(example.name)
+def show_paintings(shown: str | None) -> tuple[Any, Any]:
+    """HTML of the strip of paintings, if it differs from what is shown, and whether to look again for more."""
+    tiles = [(each.name, *painting_words(each), url(each.path, TILE)) for each in sharing.installed_paintings()]
+    strip = display.paintings(tiles)
+    is_downloading = time.monotonic() - STARTED < DOWNLOADS and not machine.is_offline()
+    return strip if strip != shown else gr.skip(), gr.update(active=is_downloading and bool(catalogue.missing()))
+
+
+def choose_painting(event: gr.EventData) -> tuple[Any, Any]:
+    """Load the painting whose tile was chosen, and its credit line."""
+    if event.name not in {painting.name for painting in sharing.installed_paintings()}:
+        return gr.skip(), gr.skip()
+    path, credit = catalogue.picture(event.name)
     return cache_file(path), html.escape(credit)
 
 

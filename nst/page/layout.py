@@ -3,19 +3,28 @@
 import json
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 
-from nst import catalogue, images
+from nst import catalogue
 from nst.finishing import Finishing
-from nst.page import display, kept, presets, sharing, text
+from nst.page import display, kept, presets, sharing, text, thumbnails
 from nst.page.components import JSON, Download, LiveImage, Number, Overlay, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
-from nst.page.inputs import DEFAULTS, Setup, choose_example, choose_painting, make_link, on_load, on_upload, values_of
+from nst.page.inputs import (
+    DEFAULTS,
+    Setup,
+    choose_example,
+    choose_painting,
+    make_link,
+    on_load,
+    on_upload,
+    show_paintings,
+    values_of,
+)
 from nst.page.programs import RESULT, schema
 from nst.page.results import View, finish
 from nst.page.sharing import PARAMETERS
@@ -23,6 +32,11 @@ from nst.page.studio import Studio
 from nst.settings import Settings
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only `paint_for_programs`, as "paint"
+CARD, LOOK = 150, 200  # pixels of a picture on a card and on a preset
+CHOOSE_TILE = """element.addEventListener("click", event => {
+  const tile = event.target.closest("[data-name]");
+  if (tile) trigger("select", {name: tile.dataset.name});
+});"""
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 
 
@@ -32,8 +46,17 @@ def build(studio: Studio) -> gr.Blocks:
     with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(text.HEADER)
         cards = _gallery()
+        paintings = gr.HTML(label="Paintings", elem_id="paintings", js_on_load=CHOOSE_TILE)
         with gr.Row(elem_id="page"):
             inputs, result = _inputs(), _result()
+        with gr.Accordion("How it works", open=False, elem_id="about"):
+            gr.HTML(display.ABOUT)
+        gr.HTML(text.footer(), elem_id="foot")
+        inputs.choosers = [inputs.brush_size, result.strength]
+        inputs.settings |= {name: slider for name, slider, *_ in inputs.choosers}
+        inputs.settings = {name: inputs.settings[name] for name in PARAMETERS}
+        for name, control in inputs.settings.items():
+            control.schema = schema(name)
         canvas, last_recipe = gr.State(), gr.State()
         paint_trigger, follow_trigger = (gr.Number(visible="hidden") for _ in range(2))  # a new value starts a run
         setup = [
@@ -51,14 +74,19 @@ def build(studio: Studio) -> gr.Blocks:
                 canvas=canvas,
                 after=result.after,
                 film=result.film,
-                more=inputs.more,
+                more=result.more,
                 paint=inputs.paint,
-                stop=inputs.stop,
-                leave=inputs.leave,
+                stop=result.stop,
+                leave=result.leave,
+                bar=result.bar,
             )
         )
         page.load(on_load, None, views + setup, **UNQUEUED)
         page.load(None, js="() => nst.announce()", **PRIVATE)
+        again = gr.Timer(15, active=False)
+        for event in (page.load, again.tick):
+            event(show_paintings, paintings, [paintings, again], **UNQUEUED)
+        paintings.select(choose_painting, None, [inputs.style, inputs.credit], **UNQUEUED)
         page.unload(handlers.on_unload)
         for event in (page.load, inputs.settings["network"].change):
             event(handlers.describe, inputs.settings["network"], inputs.reason, **UNQUEUED)
@@ -76,13 +104,11 @@ def build(studio: Studio) -> gr.Blocks:
 
 
 def _connect_pictures(inputs: SimpleNamespace, last_recipe: gr.State, setup: list[Any]) -> None:
-    """Connect the uploads, the camera and the example paintings."""
+    """Connect the uploads and the camera."""
     for upload in (inputs.content, inputs.style):
         upload.upload(on_upload, [upload, last_recipe], setup, **UNQUEUED)
     gr.on([inputs.content.input, inputs.style.input], None, None, inputs.credit, js="() => ''", **PRIVATE)
     inputs.camera.click(None, js="() => nst.camera()", **PRIVATE)
-    for painting, tile in inputs.paintings:
-        tile.click(partial(choose_painting, painting), None, [inputs.style, inputs.credit], **UNQUEUED)
 
 
 def _connect_painting(
@@ -95,18 +121,18 @@ def _connect_painting(
 ) -> list[Any]:
     """Connect the queue, painting and stopping; return the painting events, so that others can cancel them."""
     timer = gr.Timer(2, active=False)
-    queueing: dict[str, Any] = {"outputs": [result.sentence, inputs.paint, inputs.leave, timer]} | UNQUEUED
+    queueing: dict[str, Any] = {"outputs": [result.sentence, inputs.paint, result.leave, timer]} | UNQUEUED
     painter: dict[str, Any] = {
         "outputs": views,
         "concurrency_id": "painter",
         "concurrency_limit": 1,  # two at once would take twice as long each
-        "show_progress_on": result.picture,
+        "show_progress": "hidden",  # the bar below the picture has it
         "trigger_mode": "multiple",  # else a run that replaces a cancelled one would be dropped
     }
     parameters = [inputs.content, inputs.style, *inputs.settings.values()]
     for_programs: dict[str, Any] = painter | {"outputs": [result.picture, result.sentence, result.json]}
     gr.on([], handlers.paint_for_programs, parameters, api_name="paint", **for_programs)  # nothing here triggers it
-    starts = [inputs.paint.click, paint_trigger.change, inputs.more.click, follow_trigger.change]
+    starts = [inputs.paint.click, paint_trigger.change, result.more.click, follow_trigger.change]
     begin = f"() => nst.begin('{text.WAITING}')"  # in the browser only, without a request
     gr.on(starts, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
     joined_paint = gr.on(starts[:2], handlers.join, None, **queueing)
@@ -119,15 +145,15 @@ def _connect_painting(
         joined_follow.success(handlers.follow, None, **painter, **PRIVATE),
     ]
     timer.tick(handlers.wait, None, **queueing)
-    inputs.leave.click(handlers.leave, None, cancels=runs, **queueing)
-    inputs.stop.click(handlers.stop, **UNQUEUED)
+    result.leave.click(handlers.leave, None, cancels=runs, **queueing)
+    result.stop.click(handlers.stop, **UNQUEUED)
     return runs
 
 
 def _connect_choosers(handlers: Handlers, inputs: SimpleNamespace, follow_trigger: gr.Number) -> None:
     """Keep choosers and sliders in sync, and let the picture follow the strength."""
-    for name, chooser, values in inputs.choosers:
-        slider, table = inputs.settings[name], json.dumps(values)
+    for name, slider, chooser, values in inputs.choosers:
+        table = json.dumps(values)
         chosen = chooser.input(None, chooser, slider, js=f"chosen => ({table})[chosen]", **PRIVATE)
         back = f"value => Object.entries({table}).find(([_, v]) => v === value)?.[0] ?? null"
         slider.change(None, slider, chooser, js=back, **PRIVATE)
@@ -168,39 +194,39 @@ def _inputs() -> SimpleNamespace:
             with gr.Row(elem_id="pictures"):
                 inputs.content = _upload("Your photo", "Drop a photo here", "content")
                 inputs.style = _upload("A painting", "Drop a painting here", "style")
-            with gr.Row(elem_id="helpers"):
-                inputs.camera = gr.Button("Take a photo", elem_id="camera", size="sm")
-                with gr.Row(elem_id="paintings"):
-                    inputs.paintings = [(painting, _tile(painting)) for painting in sharing.installed_paintings()]
             inputs.note = gr.HTML(label="Note", elem_id="note")
             with gr.Row(elem_id="actions"):
+                inputs.camera = gr.Button("Take a photo", elem_id="camera")
                 inputs.paint = gr.Button("Paint", variant="primary", elem_id="paint")
-                inputs.more = gr.Button("Continue", visible=False, elem_id="more")
-                inputs.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-                inputs.leave = gr.Button("Leave the queue", visible=False, elem_id="leave")
         with gr.Column(elem_id="controls"):
-            inputs.settings, inputs.choosers, inputs.reason = _controls()
+            inputs.brush_size = _group("style_scale")
+            inputs.settings, inputs.reason = _controls()
             inputs.credit = gr.HTML(elem_id="credit")
-            with gr.Accordion("How it works", open=False, elem_id="about"):
-                gr.HTML(display.ABOUT)
     return inputs
 
 
 def _result() -> SimpleNamespace:
-    """The picture, its numbers and its actions."""
+    """The picture with its bar, which stay in view together, and below them the actions and the numbers."""
     result = SimpleNamespace()
     with gr.Column(elem_id="result", scale=7, min_width=320):
-        with gr.Column(elem_id="stage"):
-            result.picture = LiveImage(
-                label="Picture",
-                show_label=False,
-                interactive=False,
-                buttons=["fullscreen"],  # the download has its own button, large enough for a thumb
-                alt_text="Your photo, repainted",
-                elem_id="picture",
-            )
-            result.wipe = Overlay(elem_id="wipe")
-        result.sentence = gr.HTML(text.INVITATION, label="Sentence", elem_id="sentence")
+        with gr.Column(elem_id="easel"):
+            with gr.Column(elem_id="stage"):
+                result.picture = LiveImage(
+                    label="Picture",
+                    show_label=False,
+                    interactive=False,
+                    buttons=["fullscreen"],  # the download has its own button, large enough for a thumb
+                    alt_text="Your photo, repainted",
+                    elem_id="picture",
+                )
+                result.wipe = Overlay(_opening(), elem_id="wipe")
+            result.bar = Overlay(display.bar(), elem_id="bar")
+            with gr.Row(elem_id="state"):
+                result.sentence = gr.HTML(text.INVITATION, label="Sentence", elem_id="sentence")
+                result.more = gr.Button("Continue", visible=False, elem_id="more")
+                result.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+                result.leave = gr.Button("Leave the queue", visible=False, elem_id="leave")
+            result.strength = _group("strength")
         with gr.Column(visible=False, elem_id="after") as result.after:
             with gr.Row(elem_id="offers"):
                 result.download = Download("Download as PNG", variant="primary", elem_id="download")
@@ -212,7 +238,8 @@ def _result() -> SimpleNamespace:
             with gr.Accordion("Time-lapse", open=False, elem_id="film") as result.film:
                 result.reel = Overlay("Making the film …", elem_id="reel")
                 result.film_download = Download("Download the film", visible=False, elem_id="film-download")
-        result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
+        with gr.Accordion("For the curious", open=False, elem_id="curious"):
+            result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
         result.json = JSON(visible=False, label="Result")  # for programs
         result.json.schema = RESULT
         result.kept = _kept()
@@ -228,34 +255,50 @@ def _gallery() -> list[tuple[catalogue.Pair, gr.Button]]:
         ]
 
 
-def _tile(painting: catalogue.Example) -> gr.Button:
-    return gr.Button(painting.title, elem_id=f"painting-{painting.name}", elem_classes="tile", min_width=0)
+def _opening() -> str:
+    """HTML of a finished example, half of it still the photo; served as files, without delay for what follows."""
+    gr.set_static_paths([presets.OPENING[0].parent])
+    photo, painted = (f"gradio_api/file={path.as_posix()}" for path in presets.OPENING)
+    return display.wipe(photo, 4, 3, at=50, painted_url=painted, caption=text.OPENING)
 
 
 def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
-    return Upload(label=label, placeholder=placeholder, sources="upload", type="filepath", height=170, elem_id=elem_id)
+    return Upload(
+        label=label,
+        placeholder=placeholder,
+        sources=["upload", "clipboard", "webcam"],
+        type="filepath",
+        height=190,
+        buttons=[],
+        elem_id=elem_id,
+    )
 
 
-def _controls() -> tuple[dict[str, Any], list[tuple[str, gr.Radio, dict[str, float]]], gr.HTML]:
-    """A component for each of PARAMETERS; choosers with their setting and its values; and the network's description."""
-    controls, choosers = {}, []
-    for name, title, choices in text.CHOOSERS:
-        values = {label: preset.values[name] for label, preset in choices.items()}
-        default = next(label for label, value in values.items() if value == getattr(DEFAULTS, name))
-        chooser = gr.Radio(list(values), value=default, label=title, elem_id=name.replace("_", "-") + "-chooser")
-        choosers.append((name, chooser, values))
-    controls |= {name: _control(name) for name in text.MAIN_CONTROLS}
+def _group(name: str) -> tuple[str, Slider, gr.Radio, dict[str, float]]:
+    """Preset pictures and a slider for one setting: its name, the slider, the chooser, and the chooser's values."""
+    title, info, choices = text.CHOOSERS[name]
+    values = {label: preset.values[name] for label, preset in choices.items()}
+    default = next(label for label, value in values.items() if value == getattr(DEFAULTS, name))
+    elem_id = name.replace("_", "-")
+    with gr.Column(elem_id=f"{elem_id}-group", elem_classes="group"):
+        chooser = gr.Radio(list(values), value=default, label=title, info=info, elem_id=f"{elem_id}-chooser")
+        slider = _control(name)
+    return name, slider, chooser, values
+
+
+def _controls() -> tuple[dict[str, Any], gr.HTML]:
+    """A component for each of PARAMETERS that has no chooser, and the network's description."""
+    controls = {name: _control(name) for name in text.MAIN_CONTROLS}
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
-        controls |= {name: _control(name) for name in text.CONTROLS if name not in text.MAIN_CONTROLS}
+        rest = [name for name in text.CONTROLS if name not in (*text.MAIN_CONTROLS, *text.CHOOSERS)]
+        controls |= {name: _control(name) for name in rest}
     reason = gr.HTML("The network is being loaded …", elem_id="reason")
     help_texts = {field.name: field.metadata["help"] for field in fields(Settings)}
     for name, value in values_of(DEFAULTS).items():
-        if name not in controls:  # hidden: set by an uploaded recipe or the API
+        if name not in (*controls, *text.CHOOSERS):  # hidden: set by an uploaded recipe or the API
             kind = {str: Textbox, int: Number, float: Number}.get(type(value), JSON)
             controls[name] = kind(value, label=help_texts[name], visible=False)
-    for name, control in controls.items():
-        control.schema = schema(name)
-    return {name: controls[name] for name in PARAMETERS}, choosers, reason
+    return controls, reason
 
 
 def _control(name: str) -> Any:
@@ -278,23 +321,19 @@ def _touches() -> dict[str, Any]:
     }
 
 
-def pictures_css(folder: Path) -> str:
-    """CSS with the thumbnails and captions of cards, paintings and choosers; the thumbnails are written to `folder`."""
-    pairs, paintings = sharing.installed_pairs(), sharing.installed_paintings()
-    paths = {f"#pair-{pair.name}::before": pair.thumbnail or catalogue.find(pair.style).path for pair in pairs}
-    paths |= {f"#painting-{painting.name}": painting.path for painting in paintings}
-    texts = {f"#pair-{pair.name}::after": pair.credit for pair in pairs}
-    for name, _, choices in text.CHOOSERS:
+def pictures_css() -> str:
+    """CSS with the thumbnails and captions of cards and choosers."""
+    urls, texts = {}, {}
+    for pair in sharing.installed_pairs():
+        photo, painting = catalogue.find(pair.content), catalogue.find(pair.style)
+        painted = pair.thumbnail or painting.path
+        urls[f"#pair-{pair.name}::before"] = thumbnails.before_and_after(photo.path, painted, CARD)
+        texts[f"#pair-{pair.name}::after"] = text.painting_words(painting)[1]
+    for name, (_, _, choices) in text.CHOOSERS.items():
         for index, (word, preset) in enumerate(choices.items(), start=1):
             label = f"#{name.replace('_', '-')}-chooser label:nth-of-type({index})"
-            paths[f"{label}::before"] = presets.thumbnail(word)
+            urls[f"{label}::before"] = thumbnails.url(presets.thumbnail(word), LOOK)
             texts[f"{label}::after"] = preset.description
-    gr.set_static_paths([folder])
-    urls = {}
-    for number, (selector, path) in enumerate(paths.items()):
-        file = folder / f"{number}.webp"
-        images.save(images.to_uint8(images.load(path, 280)), file, quality=80)
-        urls[selector] = f"gradio_api/file={file.as_posix()}"  # relative: the page may have a root path
     return "\n".join(
         [f"{selector} {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items()]
         + [f"{selector} {{ content: {json.dumps(text, ensure_ascii=False)}; }}" for selector, text in texts.items()]

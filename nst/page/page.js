@@ -13,11 +13,11 @@ window.nst = {
     setRoles();
   },
 
-  // On a phone, scroll to the result, which is below the Paint button.
+  // Scroll so that the picture and the bar below it are in view.
   begin(sentence) {
     const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (innerWidth <= 760)
-      document.getElementById("result").scrollIntoView({behavior: reduced ? "instant" : "smooth"});
+    const block = innerWidth <= 760 ? "start" : "nearest";
+    document.getElementById("easel").scrollIntoView({behavior: reduced ? "instant" : "smooth", block});
     return [sentence, ""];
   },
 

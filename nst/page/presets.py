@@ -27,6 +27,9 @@ BRUSH_SIZES = {
 }
 
 
+OPENING = tuple(FOLDER / "opening" / f"{name}.jpg" for name in ("before", "after"))  # shown before the first run
+
+
 def thumbnail(name: str) -> Path:
-    """A square detail of one example, painted with this preset by `python -m examples.previews`."""
+    """A detail of one example, 200 x 150 pixels, painted with this preset by `python -m examples.previews`."""
     return FOLDER / "looks" / f"{name.lower().replace(' ', '-')}.jpg"

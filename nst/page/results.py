@@ -42,6 +42,7 @@ class View(NamedTuple):
     paint: Any = gr.skip()
     stop: Any = gr.skip()
     leave: Any = gr.skip()
+    bar: Any = gr.skip()  # HTML of the progress bar
 
 
 def show(path: Path, canvas: Canvas, shape: tuple[int, int]) -> View:

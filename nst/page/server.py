@@ -1,12 +1,9 @@
 """Serves the page, with safe options and health checks, and warms up before the first visitor."""
 
-import atexit
 import importlib.util
 import logging
 import os
-import shutil
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -45,11 +42,9 @@ def _health(studio: Studio) -> list[Route]:
 def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
     """Launch the page, safe for the public: limited uploads and queue, no recordings, no stack traces."""
     folder = Path(__file__).parent
-    thumbnails = tempfile.mkdtemp(prefix="nst-")
-    atexit.register(shutil.rmtree, thumbnails, ignore_errors=True)
     page.queue(max_size=2 * QUEUE_SIZE).launch(
         theme=theme(),
-        css=pictures_css(Path(thumbnails)),
+        css=pictures_css(),
         css_paths=folder / "page.css",
         head=f"<script>{(folder / 'page.js').read_text(encoding='utf-8')}</script>",
         max_file_size=images.MAX_BYTES,

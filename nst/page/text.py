@@ -1,5 +1,9 @@
 """Labels and fixed sentences of the page; `nst.page.display` has those that change during a run."""
 
+import html
+import os
+
+from nst.catalogue import Example
 from nst.page import limits, presets, sharing
 
 HEADER = """<h1>Neural style transfer</h1>
@@ -9,6 +13,9 @@ HEADER = """<h1>Neural style transfer</h1>
 TITLE = "Neural style transfer"
 DESCRIPTION = "Turn your photo into a painting: choose both, and watch it being repainted in your browser."
 INVITATION = "Choose a photo and a painting, or start with an example."
+OPENING = "The Eiffel Tower in the style of The Starry Night. Drag to compare."
+PRIVACY = "Your pictures stay on this server, which deletes them after a day. Nobody is tracked."
+NOT_FINEST = "Finest quality is not available on this server; Quick is used instead."
 PREPARING = "Preparing …"
 QUEUE_FULL = "Too many visitors are waiting; please come back in a few minutes."
 FAULT = "Something went wrong on our side; a smaller size may work."
@@ -29,14 +36,8 @@ WAITING = "Waiting for your turn …"
 # Label and explanation of each setting that visitors can change; programs can change the other settings, too.
 CONTROLS = {
     "size": ("Size", "Longest side of the result, in pixels; twice the size takes about four times as long."),
-    "strength": (
-        "Exact strength",
-        "0 keeps the photo, 100 gives the painting full force. Drag it while painting: the picture follows.",
-    ),
-    "style_scale": (
-        "Exact brush size",
-        "Below 1 for finer strokes, above 1 for broader ones. Takes effect the next time you paint.",
-    ),
+    "strength": ("Exact strength", ""),  # `CHOOSERS` have title and explanation of these two
+    "style_scale": ("Exact brush size", ""),
     "network": ("Quality", "Finest ends with VGG-19: on a CPU it takes up to three times as long."),
     "style_statistics": (
         "Style statistics",
@@ -49,8 +50,11 @@ CONTROLS = {
     "focus": ("Focus", "How much more the photo's detailed parts count than flat ones, such as a sky; 0: the same."),
     "detail": ("Photo detail", "How much of the photo's fine detail returns at each larger size."),
 }
-MAIN_CONTROLS = ("strength", "size", "network")  # shown; the others are in an accordion
-CHOOSERS = (("strength", "Strength", presets.STRENGTHS), ("style_scale", "Brush size", presets.BRUSH_SIZES))
+MAIN_CONTROLS = ("size", "network")  # shown; those without a chooser that are not here are in an accordion
+CHOOSERS = {
+    "strength": ("Strength", "From photo to painting. Drag while painting: the picture follows.", presets.STRENGTHS),
+    "style_scale": ("Brush size", "Takes effect the next time you paint.", presets.BRUSH_SIZES),
+}
 CHOICES = {
     "network": {"auto": "Automatic", "compact": "Quick", "vgg19": "Finest"},
     "style_statistics": {"gram": "Gram matrices", "covariance": "Covariances"},
@@ -69,3 +73,28 @@ TOUCH_LABELS = {
     "photo_blend": ("Blend with the photo", "0 shows the painting, 100 the photo."),
     "sharpness": ("Sharpness", "Below 0 is softer than painted, above 0 is sharper."),
 }
+
+
+def painting_words(painting: Example) -> tuple[str, str]:
+    """Title of a painting and its painter, for visitors."""
+    title, _, manner = painting.title.partition(", ")
+    if painting.original:
+        return painting.original.title, painting.artist
+    if painting.artist == "this project":
+        return title, f"Our own, {manner}" if manner else "Our own"
+    return painting.title, painting.artist
+
+
+def footer() -> str:
+    """HTML: privacy, and on a Space its source and how to duplicate it; NST_SOURCE names the source elsewhere."""
+    space = os.environ.get("SPACE_ID", "")
+    page = f"https://huggingface.co/spaces/{space}"
+    links = {"Source": os.environ.get("NST_SOURCE") or (f"{page}/tree/main" if space else "")}
+    if space:
+        links["Duplicate this Space"] = f"{page}?duplicate=true"
+    shown = (
+        f' <a href="{html.escape(url)}" target="_blank" rel="noopener">{name}</a>'
+        for name, url in links.items()
+        if url.startswith("https://")
+    )
+    return f"<p>{PRIVACY}{''.join(shown)}</p>"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from nst import images, recipe
+from nst.page import sharing, text
 from nst.page import studio as studio_module
 from nst.page.handlers import FILM_BYTES
 from nst.page.sharing import PARAMETERS
@@ -146,7 +147,8 @@ def test_one_click_paints_and_stop_keeps_the_picture(visit):
     shown = tab.evaluate(place)
     assert tab.locator("#content img").count() == tab.locator("#style img").count() == 1
     assert "van Gogh" in tab.inner_text("#credit")
-    tab.wait_for_selector("#numbers [role=progressbar]")
+    tab.wait_for_selector("#bar [role=progressbar]")
+    unfold(tab, "curious")
     tab.wait_for_selector("#numbers .curves polyline", state="attached")
 
     tab.click("#stop")
@@ -187,7 +189,7 @@ def test_a_painting_of_ours_for_the_visitors_own_photo(visit, photo):
     painter = Painter(steps=2).released()
     tab = visit(Studio(lambda _: painter))
     tab.set_input_files("#content input[type=file]", photo)
-    tab.click("#painting-woodcut-wave")
+    tab.click("#paintings [data-name=woodcut-wave]")
     tab.wait_for_selector("#credit:has-text('woodcut')")
     tab.click("#paint")
     tab.wait_for_selector("#sentence:has-text('Painted in')")
@@ -197,7 +199,7 @@ def test_a_painting_of_ours_for_the_visitors_own_photo(visit, photo):
 def test_everything_by_keyboard(visit):
     painter = Painter(steps=1000)
     tab = visit(Studio(lambda _: painter))
-    focused = "document.activeElement.id || document.activeElement.closest('[id]')?.id"
+    focused = "(e => e.id || e.dataset.name || e.closest('[id]')?.id)(document.activeElement)"
     tab.keyboard.press("Tab")  # the link in the heading
     tab.keyboard.press("Tab")
     assert tab.evaluate(focused) == "pair-starry-night"
@@ -211,7 +213,7 @@ def test_everything_by_keyboard(visit):
             break
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#sentence:has-text('Stopped after')")
-    wanted = {"pair-wave-lion", "painting-woodcut-wave", "paint", "more", "download", "share", "share-picture"}
+    wanted = {"pair-wave-lion", "woodcut-wave", "paint", "more", "download", "share", "share-picture"}
     for _ in range(120):
         tab.keyboard.press("Tab")
         reached.add(tab.evaluate(focused))
@@ -223,6 +225,47 @@ def test_everything_by_keyboard(visit):
     tab.focus("#strength-chooser input[value=Bold]")
     tab.keyboard.press("Space")
     tab.wait_for_function("document.querySelector('#strength input[type=number]').value === '65'")
+
+
+# --- The first screen -------------------------------------------------------------------------------------------------
+
+
+def test_the_first_screen_shows_a_finished_picture_and_loads_little(visit):
+    loaded: dict[str, int] = {}
+    studio = Studio(lambda _: Painter(steps=2).released())
+    tab = visit(studio)
+
+    def note(response) -> None:
+        if "/file=" in response.url or response.request.resource_type == "document":
+            loaded[response.url] = len(response.body())
+
+    tab.on("response", note)
+    tab.reload()
+    tab.wait_for_selector("#style img")
+    tab.wait_for_selector("#paintings img")
+    tab.wait_for_selector("#wipe .beneath")
+    tab.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
+    assert len(loaded) > 10 and sum(loaded.values()) < 500_000, loaded
+    assert (
+        tab.evaluate("[...document.querySelectorAll('#wipe img')].map(image => image.naturalWidth > 300)") == [True] * 2
+    )
+    assert tab.get_attribute("#wipe input", "aria-valuetext") == "50 % of the photo"
+    tab.click("#pair-starry-night")  # painted from the files themselves, not from what is shown of them
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert tab.locator("#wipe .beneath").count() == 0
+    made = recipe.parse(download(tab)[1].info["nst"])
+    assert made.content.example and made.styles[0].example  # it knows them by their bytes
+
+
+def test_paintings_appear_once_they_are_here(visit, monkeypatch):
+    ours = sharing.installed_paintings()
+    monkeypatch.setattr(sharing, "installed_paintings", lambda: ours[:1])
+    tab = visit(Studio(lambda _: Painter(steps=2)))
+    tab.wait_for_selector("#paintings button")
+    assert tab.locator("#paintings button").count() == 1
+    monkeypatch.setattr(sharing, "installed_paintings", lambda: ours)
+    tab.reload()
+    tab.wait_for_selector(f"#paintings button:nth-of-type({len(ours)}):has-text('{text.painting_words(ours[-1])[1]}')")
 
 
 # --- While it is painted ----------------------------------------------------------------------------------------------
@@ -241,11 +284,37 @@ def test_the_picture_follows_the_slider(visit):
     painter.released()
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     steps = painter.steps
+    unfold(tab, "curious")
     tab.click("#strength-chooser label:has-text('Hint')")  # it is finished: a few steps more
     tab.wait_for_selector(f"#numbers:has-text('{steps + FOLLOWING_STEPS} of {steps + FOLLOWING_STEPS}')")
     assert painter.settings.strength == 38
     tab.wait_for_selector("#download:visible")
     assert recipe.parse(download(tab)[1].info["nst"]).steered
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"viewport": {"width": 1280, "height": 800}}, PHONE, PHONE | {"viewport": {"width": 360, "height": 740}}],
+    ids=["laptop", "phone", "small phone"],
+)
+def test_all_that_matters_while_painting_is_on_one_screen_and_stays_there(visit, options):
+    tab = visit(Studio(lambda _: Painter(steps=1000)), **options)
+    choose_size(tab, 256)
+    tab.click("#pair-starry-night")
+    tab.wait_for_selector("#picture img")
+    wanted = ("#picture", "#bar [role=progressbar]", "#sentence", "#stop", "#strength input[type=range]")
+    inside = """selectors => selectors.every(selector => {
+        const box = document.querySelector(selector)?.getBoundingClientRect();
+        return box && box.height > 0 && box.top >= 0 && box.bottom <= innerHeight; })"""
+    tab.wait_for_function(inside, arg=wanted)
+    assert tab.locator(".meta-text:visible, .eta-bar:visible").count() == 0  # one display of the wait: ours
+    top = "document.querySelector('#picture').getBoundingClientRect().top"
+    tab.wait_for_function(f"() => {{ const last = window.last; window.last = {top}; return last === window.last; }}")
+    before = tab.evaluate(top)
+    tab.click("#stop")
+    tab.wait_for_selector("#download:visible")
+    tab.wait_for_timeout(500)
+    assert abs(tab.evaluate(top) - before) <= 2
 
 
 def wait_until(tab, condition) -> None:
@@ -548,7 +617,7 @@ def test_no_serious_finding_of_axe(visit, options, color_scheme):
     check("error")
     tab.click("#pair-starry-night")
     tab.wait_for_selector("#sentence:has-text('Painted in')")
-    for name in ("touches", "film", "more-settings", "about"):
+    for name in ("touches", "film", "curious", "more-settings", "about"):
         unfold(tab, name)
     tab.wait_for_selector("#reel video")
     tab.wait_for_selector("#about math")
@@ -560,12 +629,12 @@ def test_a_phone_scrolls_in_one_direction(visit, width):
     tab = visit(
         Studio(lambda _: Painter(steps=3).released()), **(PHONE | {"viewport": {"width": width, "height": 800}})
     )
-    order = ("#pairs", "#pictures", "#paint", "#result", "#controls")
+    order = ("#pairs", "#paintings", "#pictures", "#paint", "#result", "#controls", "#about")
     top = {name: tab.locator(name).bounding_box()["y"] for name in order}
     assert list(top) == sorted(top, key=lambda name: top[name])
     tab.click("#pair-starry-night")
     tab.wait_for_selector("#download:visible")
-    for name in ("touches", "film", "more-settings", "about"):
+    for name in ("touches", "film", "curious", "more-settings", "about"):
         unfold(tab, name)
     tab.wait_for_selector("#reel video")
     assert tab.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [width, width]

@@ -104,14 +104,15 @@ def test_numbers_of_a_frame():
         "Variation": "0.01",
         "Total loss": "0.375",
     }
-    assert 'role="progressbar"' in html and 'aria-valuenow="25"' in html and 'style="width:25.0%"' in html
+    bar = display.bar(frame())
+    assert 'role="progressbar"' in bar and 'aria-valuenow="25"' in bar and 'style="width:25.0%"' in bar
 
 
 def test_numbers_before_a_run():
     assert set(message(display.numbers()).values()) == {"–"}
-    assert 'aria-valuenow="0"' in display.numbers()
-    start = display.numbers(frame(step=0, elapsed=0.0, remaining=0.0))
-    assert 'aria-valuenow="0"' in start and message(start)["Speed"] == "–"
+    start = frame(step=0, elapsed=0.0, remaining=0.0)
+    assert message(display.numbers(start))["Speed"] == "–"
+    assert all('aria-valuenow="0"' in bar for bar in (display.bar(), display.bar(start)))
 
 
 def test_the_speed_is_that_of_the_scale():
@@ -248,6 +249,19 @@ def test_the_wipe_leaves_the_fullscreen_button_alone(show):
     tab = show(compared().replace('<div id="wipe">', f'{button}<div id="wipe">'))
     tab.click("#full")
     assert tab.get_attribute(".wipe input", "aria-valuetext") == "0 % of the photo"
+
+
+def test_the_wipe_may_start_half_open_over_a_picture_of_its_own(show):
+    over = display.wipe(url(220), 64, 48, at=50, painted_url=url(40), caption="A <b>")
+    tab = show(f'<div id="stage"><div id="picture"></div><div id="wipe">{over}</div></div>')
+    box = tab.locator(".wipe > div").bounding_box()
+    row = box["y"] + box["height"] / 4
+    assert [shade(tab, box["x"] + share * box["width"], row) > 128 for share in (0.1, 0.4, 0.6, 0.9)] == [
+        *[True] * 2,
+        *[False] * 2,
+    ]
+    assert tab.get_attribute(".wipe input", "aria-valuetext") == "50 % of the photo"
+    assert tab.inner_text(".wipe p") == tab.get_attribute(".wipe .beneath", "alt") == "A <b>"
 
 
 def test_addresses_are_escaped(show):

@@ -177,9 +177,9 @@ def test_a_fault_keeps_the_picture(photo, painting, caplog):
     assert "a fault inside" in caplog.text  # for us, not for the visitor
 
 
-def test_another_network_than_was_asked_for_is_told_with_its_reason(photo, painting):
+def test_another_network_than_was_asked_for_is_told(photo, painting):
     *_, last = paint(Painter(steps=2).released(), photo, painting, network="vgg19")
-    assert last.sentence == f"Painted in 1 s: 128 × 85 pixels. {Painter.network.reason}"
+    assert last.sentence == f"Painted in 1 s: 128 × 85 pixels. {text.NOT_FINEST}"
     *_, last = paint(Painter(steps=2).released(), photo, painting, network="compact")
     assert last.sentence == "Painted in 1 s: 128 × 85 pixels."
 
@@ -247,15 +247,16 @@ def test_a_missing_painting_gets_a_sentence(photo):
         list(paint(Painter(), photo, None))
 
 
-def test_the_page_says_which_network_and_why():
+def test_the_page_says_how_long_it_takes_and_what_is_not_available():
     def load(settings: Settings) -> Painter:
         if settings.network == "vgg19":
             raise ValueError("No weights & no way to get them.")
         return Painter()
 
     page = Handlers(Studio(load))
-    sentence = "The compact network, &lt;because&gt; this is a test."
-    assert page.describe("auto") == f"{sentence} A picture of 512 pixels takes a few seconds here."
+    time_needed = "A picture of 512 pixels takes a few seconds here."
+    assert page.describe("auto") == time_needed  # which network it is, and why, is for the owner's log
+    assert desk(Painter()).describe("vgg19") == f"{text.NOT_FINEST} {time_needed}"
     assert "No weights &amp; no way" in page.describe("vgg19")
 
 
