@@ -47,7 +47,7 @@ def visit(browser, address, profiles):
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: complaints.append(request.url) if abroad(request.url) else None)
         tab.goto(url)
-        tab.wait_for_selector("#reason:not(:has-text('being loaded'))")
+        tab.wait_for_selector("#reason:not(:has-text('being loaded'))", state="attached")
         tab.wait_for_selector("#style img")
         return tab
 
@@ -564,7 +564,7 @@ def test_the_latest_pictures_survive_a_reload(visit, photo):
     tab.tap("#clear")
     tab.wait_for_selector("#kept", state="hidden")
     tab.reload()
-    tab.wait_for_selector("#reason:not(:has-text('being loaded'))")
+    tab.wait_for_selector("#reason:not(:has-text('being loaded'))", state="attached")
     assert not tab.is_visible("#kept")
 
 
