@@ -92,7 +92,7 @@ class Handlers:
         reader = Reader.of(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
-        yield View(sentence=PREPARING, wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
+        yield View(sentence=PREPARING, canvas=None, after=hidden, more=hidden, **_buttons("painting"))
         try:
             with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
                 for frame in frames:
@@ -105,8 +105,10 @@ class Handlers:
                         continue
                     sentence = display.progress(frame, run.settings.scales())
                     news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
+                    wipe = gr.skip() if shown else ""  # what was there stays until the first frame
                     shown = sentence
-                    yield View(frame.image, news, display.numbers(frame, run.history), bar=display.bar(frame))
+                    numbers, bar = display.numbers(frame, run.history), display.bar(frame)
+                    yield View(frame.image, news, numbers, wipe, bar=bar)
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = brief(str(error))
         except Exception:
