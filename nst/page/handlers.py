@@ -87,7 +87,7 @@ class Handlers:
                     sentence = display.progress(frame, run.settings.scales())
                     news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
                     shown = sentence
-                    yield View(frame.image, news, display.numbers(frame, run.history))
+                    yield View(run.shown(frame.image), news, display.numbers(frame, run.history))
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = str(error)
         except Exception:
@@ -102,7 +102,7 @@ class Handlers:
                 except (ImageError, OSError):  # the page has the frame, and Continue makes a file of the run
                     log.exception("Saving failed")
                     problem = f"{NOT_SAVED} {COPY}"
-                    last = last._replace(picture=run.frame.image, more=gr.update(visible=True))
+                    last = last._replace(picture=run.shown(run.frame.image), more=gr.update(visible=True))
             yield last._replace(sentence=error_message(problem)) if problem else last
         if problem:
             raise gr.Error(problem, visible=False, print_exception=False)

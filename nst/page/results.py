@@ -13,7 +13,7 @@ import numpy as np
 from gradio import processing_utils
 from gradio.utils import get_upload_folder
 
-from nst import finishing, images, recipe
+from nst import finishing, images, recipe, transparency
 from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.page import display
@@ -67,7 +67,7 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
         return painted, offer_download(Path(painted)), gr.skip()
     try:
         pixels = _pixels(painted)
-        photo = _pixels(content, pixels.shape[:2])
+        photo = _pixels(content, pixels.shape[:2])[..., :3]
         made = recipe.read(painted)
     except ImageError:  # deleted from the cache after a day
         return gr.skip(), gr.skip(), error_message(DELETED)
@@ -85,7 +85,10 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
 
 @lru_cache(maxsize=8)  # for a moving slider; safe to cache, because the paths contain hashes of the files
 def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
-    pixels = images.to_uint8(images.load(path, longest_side=max(shape) if shape else None))
+    """uint8 (H, W, 3), or (H, W, 4) with alpha."""
+    picture = images.read(path, longest_side=max(shape) if shape else None)
+    pixels = images.to_uint8(transparency.filled(picture.pixels, picture.alpha))
+    pixels = transparency.cut_out(pixels, picture.alpha)
     return images.rescale(pixels, *shape) if shape else pixels
 
 
