@@ -71,7 +71,7 @@ def finish(painted: np.ndarray, photo: np.ndarray, finishing: Finishing) -> np.n
     """
     if finishing == Finishing():
         return painted
-    painted, alpha = painted[..., :3], painted[..., 3:]
+    painted, opacity = painted[..., :3], painted[..., 3:]
     lab = _to_oklab(painted)
     if finishing.original_color or finishing.photo_blend:
         target = _to_oklab(images.rescale(photo, *painted.shape[:2]))
@@ -80,7 +80,7 @@ def finish(painted: np.ndarray, photo: np.ndarray, finishing: Finishing) -> np.n
         lab += alpha[:, np.newaxis, np.newaxis] * (target - lab)
     if finishing.sharpness:
         lab[0] = _unsharp_mask(lab[0], finishing.sharpness)
-    return np.concatenate((_to_srgb(lab), alpha), axis=-1)
+    return np.concatenate((_to_srgb(lab), opacity), axis=-1)
 
 
 def _to_oklab(pixels: np.ndarray) -> np.ndarray:

@@ -172,7 +172,7 @@ def test_a_size_that_lies_is_refused(options):
 
 def test_without_pillow_heif_a_sentence_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(ImageError, match=r"HEIC photo, .* pip install pillow-heif\); save or share it as JPEG"):
+    with pytest.raises(ImageError, match=r"HEIC photo, .*pip install pillow-heif\); save or share it as JPEG"):
         images.load(heic(photo()))
 
 
