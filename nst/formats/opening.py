@@ -204,7 +204,7 @@ def _open_heic(data: bytes, name: str) -> Source:
     _check_boxes(data)
     source = of_pillow(HeifImageFile(io.BytesIO(data)))
     source.orientation, source.frames = 1, getattr(source.image, "n_frames", 1)
-    source.image.info["thumbnails"] = []  # or `draft` would choose one of them
+    source.info["thumbnails"] = []  # or `draft` would choose one of them
     nclx = source.info.get("nclx_profile")
     if nclx and not source.info.get("icc_profile"):
         source.info["cicp"] = nclx["color_primaries"], nclx["transfer_characteristics"]

@@ -11,6 +11,8 @@ from gradio.data_classes import ImageData
 
 from nst import images
 
+PREVIEW = ".preview.webp"  # ends the name of the file that is shown instead of the one beside it
+
 component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
 
 
@@ -21,7 +23,8 @@ class Upload(gr.Image):
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         if payload is not None and payload.path:
-            return payload.path
+            original = payload.path.removesuffix(PREVIEW)
+            return original if Path(original).exists() else payload.path
         return super().preprocess(payload)  # type: ignore[return-value]
 
 

@@ -75,9 +75,10 @@ def build(studio: Studio) -> gr.Blocks:
 
 def _connect_pictures(inputs: SimpleNamespace, last_recipe: gr.State, setup: list[Any]) -> None:
     """Connect the uploads, the camera and the example paintings."""
-    for upload in (inputs.content, inputs.style):
-        upload.upload(on_upload, [upload, last_recipe], setup, **UNQUEUED)
-    gr.on([inputs.content.input, inputs.style.input], None, None, inputs.credit, js="() => ''", **PRIVATE)
+    for side, upload in (("content", inputs.content), ("style", inputs.style)):
+        upload.upload(partial(on_upload, side=side), [upload, last_recipe], setup, **UNQUEUED)
+    gr.on([inputs.content.input, inputs.style.input], None, None, inputs.credit, js="() => nst.replaced()", **PRIVATE)
+    gr.on([inputs.content.clear, inputs.style.clear], None, None, inputs.note, js="() => ''", **PRIVATE)
     inputs.camera.click(None, js="() => nst.camera()", **PRIVATE)
     for painting, tile in inputs.paintings:
         tile.click(partial(choose_painting, painting), None, [inputs.style, inputs.credit], **UNQUEUED)
@@ -168,6 +169,7 @@ def _inputs() -> SimpleNamespace:
                 inputs.camera = gr.Button("Take a photo", elem_id="camera", size="sm")
                 with gr.Row(elem_id="paintings"):
                     inputs.paintings = [(painting, _tile(painting)) for painting in sharing.installed_paintings()]
+            gr.HTML(text.PRIVACY, elem_id="privacy")
             inputs.note = gr.HTML(label="Note", elem_id="note")
             with gr.Row(elem_id="actions"):
                 inputs.paint = gr.Button("Paint", variant="primary", elem_id="paint")

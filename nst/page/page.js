@@ -13,6 +13,12 @@ window.nst = {
     setRoles();
   },
 
+  // Another file is there: close Gradio's messages about the earlier one.  Returns the credit line, empty.
+  replaced() {
+    document.querySelectorAll(".toast-close").forEach(button => button.click());
+    return "";
+  },
+
   // On a phone, scroll to the result, which is below the Paint button.
   begin(sentence) {
     const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -3,6 +3,7 @@
 import logging
 import re
 import tempfile
+import traceback
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from nst import finishing, images, recipe, transparency
 from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.page import display
-from nst.page.components import data_url
+from nst.page.components import PREVIEW, data_url
 from nst.page.display import error_message
 from nst.page.text import DELETED, NOT_SAVED
 
@@ -78,7 +79,7 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
             images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
             finished = cache_file(path)
     except (ImageError, OSError):  # as when the disk is full
-        log.exception("Saving failed")
+        log_failure("Saving failed", painted, content)
         return gr.skip(), gr.skip(), error_message(NOT_SAVED)
     return finished, offer_download(Path(finished)), gr.skip()
 
@@ -105,8 +106,17 @@ def cached_file(key: str) -> str:
     """
     files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
     for file in files:
-        return str(file)
+        if not file.name.endswith(PREVIEW):
+            return str(file)
     raise ImageError(DELETED)
+
+
+def log_failure(what: str, *paths: str) -> None:
+    """Log the exception being handled, without the names of these files, which are the visitor's own."""
+    trace = traceback.format_exc()
+    for path in filter(None, paths):
+        trace = trace.replace(Path(path).name, "(file)")
+    log.error("%s\n%s", what, trace)
 
 
 def offer_download(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ LINK_LIMITS = (
     "The link works for a day at most, or until this page restarts, and anyone who has it can see your photo. The "
     "downloaded picture does not expire: drop it in here to restore its settings."
 )
-NOT_SHOWN = "Your browser may not show this kind of file, but it is here and can be painted."
+PRIVACY = "Your pictures stay on this server, are deleted after a day, and are never sent on."
 WAITING = "Waiting for your turn …"
 
 # Label and explanation of each setting that visitors can change; programs can change the other settings, too.
