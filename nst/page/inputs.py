@@ -12,7 +12,7 @@ from nst import catalogue, images, recipe
 from nst.page import sharing
 from nst.page.components import PREVIEW
 from nst.page.display import error_message, message
-from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, show
+from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, delete_later, show
 from nst.page.sharing import PARAMETERS
 from nst.page.text import CONTROLS, DELETED, LINK_LIMITS
 from nst.settings import Settings
@@ -76,7 +76,7 @@ def displayed(path: str) -> str:
     preview = Path(path + PREVIEW)
     if not preview.exists():
         images.save(images.to_uint8(images.load(path, longest_side=PREVIEW_SIDE)), preview, quality=80)
-    return str(preview)
+    return delete_later(str(preview))
 
 
 def on_load(request: gr.Request) -> tuple[Any, ...]:

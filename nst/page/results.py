@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 from gradio import processing_utils
+from gradio.context import LocalContext
 from gradio.utils import get_upload_folder
 
 from nst import finishing, images, recipe, transparency
@@ -95,7 +96,14 @@ def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
 
 def cache_file(path: Path) -> str:
     """Copy a file to Gradio's cache, the only folder that Gradio serves; it is deleted there after a day."""
-    return processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder())
+    return delete_later(processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder()))
+
+
+def delete_later(path: str) -> str:
+    """Have Gradio delete this file after a day; it does not know all that its components have shown."""
+    if (page := LocalContext.blocks.get(None)) is not None:
+        page.upload_file_set.add(path)
+    return path
 
 
 def cached_file(key: str) -> str:

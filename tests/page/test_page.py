@@ -283,7 +283,7 @@ def test_the_log_of_a_failure_names_no_file_of_the_visitor(photo, painting, monk
     results.finish(canvas, 50, 0, 0)
     with pytest.raises(gr.Error):
         list(paint(Painter(steps=2).released(), photo, painting))
-    assert caplog.text.count("No space left on device") == 2
+    assert caplog.text.count("OSError: [Errno 28] No space left on device") == 2
     for name in ("my photo", "my-photo", "Wheat"):
         assert name not in caplog.text
 
