@@ -13,6 +13,12 @@ window.nst = {
     setRoles();
   },
 
+  // Another file is there: close Gradio's messages about the earlier one.  Returns the credit line, empty.
+  replaced() {
+    document.querySelectorAll(".toast-close").forEach(button => button.click());
+    return "";
+  },
+
   // Scroll so that the picture and the bar below it are in view.
   begin(sentence) {
     const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;

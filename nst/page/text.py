@@ -14,7 +14,8 @@ TITLE = "Neural style transfer"
 DESCRIPTION = "Turn your photo into a painting: choose both, and watch it being repainted in your browser."
 INVITATION = "Choose a photo and a painting, or start with an example."
 OPENING = "The Eiffel Tower in the style of The Starry Night. Drag to compare."
-PRIVACY = "Your pictures stay on this server, which deletes them after a day. Nobody is tracked."
+PRIVACY = "Your pictures stay on this server, which deletes them after a day."
+NO_TRACKING = "This page tracks nobody and loads nothing from other servers."
 NOT_FINEST = "Finest quality is not available on this server; Quick is used instead."
 PREPARING = "Preparing …"
 QUEUE_FULL = "Too many visitors are waiting; please come back in a few minutes."
@@ -86,7 +87,7 @@ def painting_words(painting: Example) -> tuple[str, str]:
 
 
 def footer() -> str:
-    """HTML: privacy, and on a Space its source and how to duplicate it; NST_SOURCE names the source elsewhere."""
+    """HTML: that nobody is tracked, and on a Space its source and how to duplicate it; NST_SOURCE names the source elsewhere."""
     space = os.environ.get("SPACE_ID", "")
     page = f"https://huggingface.co/spaces/{space}"
     links = {"Source": os.environ.get("NST_SOURCE") or (f"{page}/tree/main" if space else "")}
@@ -97,4 +98,4 @@ def footer() -> str:
         for name, url in links.items()
         if url.startswith("https://")
     )
-    return f"<p>{PRIVACY}{''.join(shown)}</p>"
+    return f"<p>{NO_TRACKING}{''.join(shown)}</p>"
