@@ -51,7 +51,7 @@ class Page(gr.Blocks):
 class Upload(gr.Image):
     """An image input that returns the path of the untouched file: only `images.load` decodes pictures.
 
-    Examples are shown as small copies, because the files have up to a megabyte, and what browsers cannot show as previews.
+    Examples, of up to a megabyte, are shown as small copies, and files that browsers cannot show as previews.
     """
 
     is_template = True  # uses Gradio's own front end

@@ -87,7 +87,7 @@ def painting_words(painting: Example) -> tuple[str, str]:
 
 
 def footer() -> str:
-    """HTML: that nobody is tracked, and on a Space its source and how to duplicate it; NST_SOURCE names the source elsewhere."""
+    """HTML: no tracking, and on a Space its source and how to duplicate it; NST_SOURCE names the source elsewhere."""
     space = os.environ.get("SPACE_ID", "")
     page = f"https://huggingface.co/spaces/{space}"
     links = {"Source": os.environ.get("NST_SOURCE") or (f"{page}/tree/main" if space else "")}
