@@ -80,14 +80,12 @@ window.nst = {
   camera() {
     const input = Object.assign(document.createElement("input"), {type: "file", accept: "image/*"});
     input.setAttribute("capture", "environment");
-    input.onchange = async () => {
-      const find = () => document.querySelector("#content input[type=file]");
-      if (!find()) document.querySelector("#content button[aria-label='Clear']")?.click();
-      for (let frame = 0; !find() && frame < 120; frame++) await new Promise(requestAnimationFrame);
+    input.onchange = () => {
+      const upload = document.querySelector("#content input[type=file]");
       const files = new DataTransfer();
       files.items.add(input.files[0]);
-      find().files = files.files;
-      find().dispatchEvent(new Event("change", {bubbles: true}));
+      upload.files = files.files;
+      upload.dispatchEvent(new Event("change", {bubbles: true}));
     };
     input.click();
   },
