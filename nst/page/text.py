@@ -46,7 +46,7 @@ CONTROLS = {
     ),
     "init": ("Start from", "The photo keeps its outlines; noise lets the painting form its own."),
     "seed": ("Random seed", "A different number gives a different result when starting from noise."),
-    "total_variation_weight": ("Smoothness", "0 keeps all grain, 6 is the default, 50 is very smooth."),
+    "total_variation_weight": ("Smoothness", "0 keeps all grain, 5 is the default, 50 is very smooth."),
     "composition": ("Composition", "How firmly to keep the photo's layout; at 0, figures of the painting may appear."),
     "focus": ("Focus", "How much more the photo's detailed parts count than flat ones, such as a sky; 0: the same."),
     "detail": ("Photo detail", "How much of the photo's fine detail returns at each larger size."),
