@@ -16,6 +16,7 @@ from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, sho
 from nst.page.sharing import PARAMETERS
 from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, NOT_SHOWN, SHARED, painting_words
 from nst.page.thumbnails import url
+from nst.page.translation import tr
 from nst.settings import Settings
 
 DEFAULTS = Settings()
@@ -71,7 +72,7 @@ def on_upload(path: str | None, last_recipe: str | None) -> tuple[Any, ...]:
         return *Setup(note=error_message(str(error))), *unchanged
     if found is None or found.text == last_recipe:  # uploaded again: use it as an ordinary picture
         is_shown = not path or Path(path).suffix.lower() in SHOWN_BY_BROWSERS
-        return *Setup(note="" if is_shown else message(NOT_SHOWN)), *unchanged
+        return *Setup(note="" if is_shown else message(tr(NOT_SHOWN))), *unchanged
     shared = sharing.from_recipe(found, CONTROLS)
     setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
     setup = setup._replace(note=message(shared.sentence), last_recipe=found.text)
@@ -85,9 +86,9 @@ def on_load(request: gr.Request) -> tuple[Any, ...]:
     note: Any = gr.skip()
     if "picture" in query:
         try:
-            return show_result([query.get(name, "") for name in RESULT_QUERY], SHARED)
+            return show_result([query.get(name, "") for name in RESULT_QUERY], tr(SHARED))
         except ValueError:
-            note = error_message(DELETED)
+            note = error_message(tr(DELETED))
     link = sharing.from_query(query, CONTROLS)
     if link.pair:
         setup = Setup(*_pictures(link.pair.content, link.pair.style))
@@ -133,7 +134,10 @@ def make_link(content: str | None, style: str | None, canvas: Canvas | None, *va
     except ValueError as error:
         return error_message(str(error))
     if not query and canvas:  # cached files are named by hashes, which nobody can guess
-        query, sentence = "?" + urlencode(dict(zip(RESULT_QUERY, (Path(p).parent.name for p in canvas)))), LINK_LIMITS
+        query, sentence = (
+            "?" + urlencode(dict(zip(RESULT_QUERY, (Path(p).parent.name for p in canvas)))),
+            tr(LINK_LIMITS),
+        )
     link = html.escape(sharing.space_page() + query)  # page.js completes it, unless on a Space
     return f'<i data-link="{link}"></i>{message(sentence)}' if query else message(sentence)
 
