@@ -4,6 +4,7 @@
 window.nst = {
   // Make screen readers announce changes of these elements; the numbers change too often for that.
   announce() {
+    document.title = this.say(document.title);  // Gradio does not translate it
     const setRoles = () => {
       for (const id of ["sentence", "note", "address"])
         document.getElementById(id)?.setAttribute("aria-live", "polite");
