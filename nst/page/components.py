@@ -11,12 +11,13 @@ import numpy as np
 from anyio.to_thread import run_sync
 from gradio import component_meta
 from gradio.data_classes import ImageData
+from gradio.i18n import I18nData
 from gradio.mcp import GradioMCPServer
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like, traverse
 
 from nst import images
-from nst.page import thumbnails
+from nst.page import thumbnails, translation
 from nst.page.programs import ARGUMENTS, UPLOAD, brief
 
 PREVIEW = ".preview.webp"  # ends the name of the file that is shown instead of the one beside it
@@ -33,7 +34,22 @@ GradioMCPServer._execute_tool_without_progress = _outputs
 
 
 class Page(gr.Blocks):
-    """Blocks that take no files but uploads, fetch no URL, and say in a sentence which input they refuse."""
+    """Blocks that take no files but uploads, fetch no URL, and say in a sentence which input they refuse.
+
+    Each event is handled in its visitor's language; programs that ask for none get English.
+    """
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *more: Any, **options: Any) -> dict[str, Any]:
+        headers = getattr(options.get("request"), "headers", {})
+        with translation.speaking(translation.choose(headers.get("accept-language"))):
+            return await super().process_api(block_fn, inputs, *more, **options)
+
+    def get_api_info(self, *more: Any, **options: Any) -> Any:
+        told = super().get_api_info(*more, **options)
+        for endpoint in told["named_endpoints"].values():
+            for value in (*endpoint["parameters"], *endpoint["returns"]):
+                value["label"] = getattr(value["label"], "key", value["label"])
+        return told
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **options: Any) -> list[Any]:
         names = ARGUMENTS if block_fn.api_name == "paint" else [_label(block) for block in block_fn.inputs]
@@ -67,7 +83,8 @@ class Upload(gr.Image):
 
 
 def _label(block: Any) -> str:
-    return getattr(block, "label", None) or "input"
+    label = getattr(block, "label", None) or "input"
+    return label.key if isinstance(label, I18nData) else label
 
 
 def _refusal(sentence: str) -> gr.Error:

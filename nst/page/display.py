@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst.page.loss_plot import History, Point, curves
+from nst.page.translation import tr
 
 if TYPE_CHECKING:
     from nst.transfer import Frame
@@ -26,7 +27,7 @@ NUMBERS = (
 
 # Inline event handlers, because browsers do not run scripts in HTML that is inserted later.  A vertical swipe scrolls.
 WIPE_INPUT = """this.parentNode.style.setProperty('--at', this.value + '%');
-this.setAttribute('aria-valuetext', Math.round(this.value) + ' % of the photo');"""
+this.setAttribute('aria-valuetext', this.dataset.share.replace('{share}', Math.round(this.value)));"""
 POINTER_DOWN = """this.from = event; this.setPointerCapture(event.pointerId);
 if (event.pointerType !== 'touch') this.onpointermove(event);"""
 POINTER_MOVE = """const box = this.getBoundingClientRect(), range = this.querySelector('input');
@@ -54,17 +55,22 @@ def error_message(sentence: str) -> str:
 def progress(frame: "Frame", scales: Sequence[tuple[int, int]] = ()) -> str:
     """The stage of the run, by `Settings.scales()`, and the time left; rounded, because screen readers announce it."""
     number, count = max(sum(side <= frame.scale for side, _ in scales), 1), len(scales)
-    stage = f"{'Sketching' if number < count else 'Painting'}{f' ({number} of {count})' if count > 1 else ''}"
-    return f"{stage} · {about(frame.remaining)} left" if frame.remaining else f"{stage} …"
+    stage = tr("Sketching" if number < count else "Painting")
+    if count > 1:
+        stage = tr("{stage} ({number} of {count})", stage=stage, number=number, count=count)
+    return tr("{stage} · {time} left", stage=stage, time=about(frame.remaining)) if frame.remaining else f"{stage} …"
 
 
 def ending(frame: "Frame", shape: tuple[int, int]) -> str:
     """How the run ended; `shape` is the (height, width) of the picture to download."""
-    pixels = f"{shape[1]} × {shape[0]} pixels"
+    size = {"width": shape[1], "height": shape[0]}
     if frame.step == frame.steps:
-        return f"Painted in {duration(frame.elapsed)}: {pixels}."
-    enlarged = f", enlarged to {pixels}" if frame.image.shape[:2] != shape else f": {pixels}"
-    return f"Stopped after {frame.step} of {frame.steps} steps{enlarged}."
+        return tr("Painted in {time}: {width} × {height} pixels.", time=duration(frame.elapsed), **size)
+    if frame.image.shape[:2] != shape:
+        stopped = "Stopped after {step} of {steps} steps, enlarged to {width} × {height} pixels."
+    else:
+        stopped = "Stopped after {step} of {steps} steps: {width} × {height} pixels."
+    return tr(stopped, step=frame.step, steps=frame.steps, **size)
 
 
 def waiting(ahead: int, seconds: float | None = None) -> str:
@@ -74,15 +80,19 @@ def waiting(ahead: int, seconds: float | None = None) -> str:
         ahead: visitors in the queue before this one, not counting the one whose picture is being painted.
         seconds: estimated time until this visitor's turn; None if unknown.
     """
-    who = f"{ahead} people are" if ahead > 1 else "1 person is"
-    place = f"{who} ahead of you" if ahead else "You are next"
-    return f"{place}; your turn in {about(seconds)}." if seconds is not None else f"{place}."
+    who = "{ahead} people are ahead of you" if ahead > 1 else "{ahead} person is ahead of you"
+    place = tr(who, ahead=ahead) if ahead else tr("You are next")
+    if seconds is None:
+        return tr("{place}.", place=place)
+    return tr("{place}; your turn in {time}.", place=place, time=about(seconds))
 
 
 def duration(seconds: float) -> str:
     """A duration in words: "59 s", "1 min 00 s"."""
     minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    if minutes:
+        return tr("{minutes} min {seconds} s", minutes=minutes, seconds=f"{seconds:02d}")
+    return tr("{seconds} s", seconds=seconds)
 
 
 def file_name(content: str | None, style: str | None) -> str:
@@ -98,10 +108,10 @@ def file_name(content: str | None, style: str | None) -> str:
 def about(seconds: float) -> str:
     """An estimated duration in words, rounded to ten seconds or a minute to match its precision."""
     if seconds < 5:
-        return "a few seconds"
+        return tr("a few seconds")
     if seconds < 55:
-        return f"about {10 * math.floor(seconds / 10 + 0.5)} s"
-    return f"about {max(1, math.floor(seconds / 60 + 0.5))} min"
+        return tr("about {seconds} s", seconds=10 * math.floor(seconds / 10 + 0.5))
+    return tr("about {minutes} min", minutes=max(1, math.floor(seconds / 60 + 0.5)))
 
 
 # --- Numbers ----------------------------------------------------------------------------------------------------------
@@ -113,8 +123,8 @@ def bar(frame: "Frame | None" = None) -> str:
     if frame is not None and frame.step:  # by time, because later steps take longer
         done = 100 * frame.elapsed / (frame.elapsed + frame.remaining or 1)
     return (
-        '<div class="bar" role="progressbar" aria-label="Progress of the painting" aria-live="off" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{done:.0f}"><i style="width:{done:.1f}%"></i></div>'
+        f'<div class="bar" role="progressbar" aria-label="{tr("Progress of the painting")}" aria-live="off" '
+        f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{done:.0f}"><i style="width:{done:.1f}%"></i></div>'
     )
 
 
@@ -123,11 +133,15 @@ def numbers(frame: "Frame | None" = None, history: History | None = None) -> str
     values = dict.fromkeys(NUMBERS, "–")
     points = history.points if history else []
     if frame is not None:
-        position = (f"{frame.step} of {frame.steps}", f"{frame.scale} px", _speed(frame, points))
+        position = (
+            tr("{step} of {steps}", step=frame.step, steps=frame.steps),
+            f"{frame.scale} px",
+            _speed(frame, points),
+        )
         times = (duration(frame.elapsed), duration(frame.remaining))
         losses = (f"{frame.losses[name]:.3g}" for name in ("content", "style", "total_variation", "total"))
         values = dict(zip(NUMBERS, (*position, *times, *losses), strict=True))
-    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in values.items())
+    cells = "".join(f"<div><dt>{tr(name)}</dt><dd>{value}</dd></div>" for name, value in values.items())
     return f"<dl>{cells}</dl>{curves(points, frame.steps if frame else 0)}"
 
 
@@ -140,7 +154,7 @@ def _speed(frame: "Frame", points: Sequence[Point]) -> str:
     if steps <= 0 or seconds <= 0:
         return "–"
     speed = steps / seconds
-    return f"{speed:.0f} steps/s" if speed >= 9.95 else f"{speed:#.2g} steps/s"
+    return tr("{speed} steps/s", speed=f"{speed:.0f}" if speed >= 9.95 else f"{speed:#.2g}")
 
 
 # --- Before/after slider and time-lapse -------------------------------------------------------------------------------
@@ -150,7 +164,7 @@ def wipe(
     photo_url: str,
     width: int,
     height: int,
-    label: str = "Before and after: share of the photo shown",
+    label: str = "",
     at: int = 0,
     painted_url: str = "",
     caption: str = "",
@@ -160,19 +174,21 @@ def wipe(
     Args:
         photo_url: URL or data URL of an image that browsers can display.
         width, height: size of the picture beneath, in any unit.
-        label: accessible name.
+        label: accessible name; by default what it does.
         at: share of the photo shown at first, 0 to 100 %.
         painted_url: URL of the picture beneath, if the container does not show it.
         caption: text below the slider's handle.
     """
-    drag = html.escape(POINTER_MOVE)
+    drag, share = html.escape(POINTER_MOVE), tr("{share} % of the photo")
+    label = label or tr("Before and after: share of the photo shown")
     beneath = f'<img class="beneath" src="{html.escape(painted_url)}" alt="{html.escape(caption)}">' * bool(painted_url)
     return (
         f'<div class="wipe"><div dir="ltr" style="{_fit_css(width, height)}; --at: {at}%" '
-        f'title="Drag to see the photo" onpointerdown="{html.escape(POINTER_DOWN)}" onpointermove="{drag}" '
+        f'title="{tr("Drag to see the photo")}" onpointerdown="{html.escape(POINTER_DOWN)}" onpointermove="{drag}" '
         f'onclick="{drag}">{beneath}'
         f'<img src="{html.escape(photo_url)}" alt=""><input type="range" min="0" max="100" step="any" value="{at}" '
-        f'aria-label="{html.escape(label)}" aria-valuetext="{at} % of the photo" oninput="{html.escape(WIPE_INPUT)}">'
+        f'aria-label="{html.escape(label)}" data-share="{share}" aria-valuetext="{share.format(share=at)}" '
+        f'oninput="{html.escape(WIPE_INPUT)}">'
         f"<i></i>{HANDLE}</div>{f'<p>{html.escape(caption)}</p>' if caption else ''}</div>"
     )
 
@@ -184,14 +200,15 @@ def paintings(tiles: Sequence[tuple[str, str, str, str]]) -> str:
         f'height="56"><span><b>{html.escape(title)}</b> {html.escape(painter)}</span></button>'
         for name, title, painter, url in tiles
     )
-    return f'<h2 id="paintings-title">Paintings</h2><div role="group" aria-labelledby="paintings-title">{buttons}</div>'
+    title = f'<h2 id="paintings-title">{tr("Paintings")}</h2>'
+    return f'{title}<div role="group" aria-labelledby="paintings-title">{buttons}</div>'
 
 
 def film(url: str) -> str:
     """HTML of a time-lapse, .mp4 or .webp; a video has the browser's own controls and does not play by itself."""
     if url.endswith(".mp4"):
         return f'<video controls loop playsinline preload="metadata" src="{html.escape(url)}"></video>'
-    return f'<img src="{html.escape(url)}" alt="Time-lapse: from the photo to the painting">'
+    return f'<img src="{html.escape(url)}" alt="{tr("Time-lapse: from the photo to the painting")}">'
 
 
 def _fit_css(width: int, height: int) -> str:
@@ -235,44 +252,43 @@ _SUM = (
 _CONTENT = f"<mfrac>{_squares('<mi>F</mi><mo>−</mo><mi>P</mi>')}{_squares(f'<mi>P</mi><mo>−</mo>{_MEAN_P}')}</mfrac>"
 _STYLE = "<munder><mo>∑</mo><mi>ℓ</mi></munder><msub><mi>λ</mi><mi>ℓ</mi></msub>" + _error("<mi>G</mi>")
 
-ABOUT = f"""<div class="about">
-<p>A neural network that was trained to recognize objects looks at three pictures: your photo, the painting, and the
-picture being made.
-The content is what its deep layers respond to, and where; it should stay the photo’s.
-The style is how strongly its filters respond on average, and which of them respond together, anywhere in the picture;
-it should become the painting’s.
-Each step changes every pixel a little, to reduce the weighted sum of both differences and of the differences between
-neighboring pixels.
-It starts with a small picture, where large strokes form quickly, and continues at larger and larger sizes, up to the
-size you chose.</p>
-{_formula("J = alpha J content + beta J style + gamma J variation", "<mi>J</mi>", _SUM)}
-{
-    _formula(
+PARAGRAPH = """\
+A neural network that was trained to recognize objects looks at three pictures: your photo, the painting, \
+and the picture being made. The content is what its deep layers respond to, and where; it should stay the photo’s. \
+The style is how strongly its filters respond on average, and which of them respond together, anywhere in the picture; \
+it should become the painting’s. Each step changes every pixel a little, to reduce the weighted sum of both \
+differences and of the differences between neighboring pixels. It starts with a small picture, where large strokes \
+form quickly, and continues at larger and larger sizes, up to the size you chose."""
+FORMULAS = (
+    ("J = alpha J content + beta J style + gamma J variation", "<mi>J</mi>", _SUM),
+    (
         "J content = the sum of w times the square of F minus P, over the sum of w times the square of P minus mean P",
         _loss("content"),
         _CONTENT,
-    )
-}
-{
-    _formula(
+    ),
+    (
         "J style = the sum over the layers l of lambda l times the relative distance of the Gram matrices G",
         _loss("style"),
         _STYLE,
-    )
-}
-{
-    _terms(
-        ("J", "the total loss, which every step reduces"),
-        ("α, β, γ", "the weights of the parts; Strength shifts weight from α to β"),
-        ("F, P", "a deep layer’s responses to the picture being made, and to the photo"),
-        ("P̄", "each filter’s mean of P over all positions"),
-        ("w", "how much a position counts: more where P differs much from P̄, less in a flat sky"),
-        ("ℓ, λ<sub>ℓ</sub>", "a layer and its weight; all weights add up to 1"),
-        (
-            "G<sub>ℓ</sub>",
-            "Gram matrix: products of each two filters’ responses, averaged over all positions; with s, the painting’s",
-        ),
-        ("J<sub>variation</sub>", "mean squared difference of neighboring pixels; it keeps the picture smooth"),
-    )
-}
-</div>"""
+    ),
+)
+TERMS = (
+    ("J", "the total loss, which every step reduces"),
+    ("α, β, γ", "the weights of the parts; Strength shifts weight from α to β"),
+    ("F, P", "a deep layer’s responses to the picture being made, and to the photo"),
+    ("P̄", "each filter’s mean of P over all positions"),
+    ("w", "how much a position counts: more where P differs much from P̄, less in a flat sky"),
+    ("ℓ, λ<sub>ℓ</sub>", "a layer and its weight; all weights add up to 1"),
+    (
+        "G<sub>ℓ</sub>",
+        "Gram matrix: products of each two filters’ responses, averaged over all positions; with s, the painting’s",
+    ),
+    ("J<sub>variation</sub>", "mean squared difference of neighboring pixels; it keeps the picture smooth"),
+)
+
+
+def explanation() -> str:
+    """HTML: how the algorithm works."""
+    formulas = "\n".join(_formula(tr(words), left, right) for words, left, right in FORMULAS)
+    terms = _terms(*((symbol, tr(words)) for symbol, words in TERMS))
+    return f'<div class="about">\n<p>{tr(PARAGRAPH)}</p>\n{formulas}\n{terms}\n</div>'

@@ -22,6 +22,7 @@ from nst.page.results import View, cache_file, log_failure, offer_download, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
 from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_FINEST, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
+from nst.page.translation import tr
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 
@@ -43,8 +44,11 @@ class Handlers:
             seconds = engine.expected_seconds(*USUAL, settings)
         except ValueError as error:
             return error_message(str(error))
-        missing = NOT_FINEST if (network, engine.network.name) == ("vgg19", "compact") else ""
-        time_needed = f"A picture of {max(USUAL)} pixels takes {display.about(seconds)} here." if seconds else ""
+        missing = tr(NOT_FINEST) if (network, engine.network.name) == ("vgg19", "compact") else ""
+        time_needed = ""
+        if seconds:
+            time = display.about(seconds)
+            time_needed = tr("A picture of {pixels} pixels takes {time} here.", pixels=max(USUAL), time=time)
         return html.escape(f"{missing} {time_needed}".strip())
 
     def paint(
@@ -79,7 +83,7 @@ class Handlers:
         run = self.studio.run(visitor)
         if run is None or run.frame is None:
             self.studio.leave(visitor)
-            yield View(sentence=error_message(DELETED), **_buttons("idle"))
+            yield View(sentence=error_message(tr(DELETED)), **_buttons("idle"))
             return
         left = run.frame.steps - run.frame.step
         yield from self._views(visitor, run, at_least=left or steps)
@@ -89,14 +93,14 @@ class Handlers:
         reader = Reader.of(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
-        yield View(sentence=PREPARING, canvas=None, after=hidden, more=hidden, **_buttons("painting"))
+        yield View(sentence=tr(PREPARING), canvas=None, after=hidden, more=hidden, **_buttons("painting"))
         try:
             with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
                 for frame in frames:
                     if run.stop.is_set() or frame.step == frame.steps:
                         continue  # it follows as a PNG
                     if reader.has_gone():
-                        problem = UNREAD
+                        problem = tr(UNREAD)
                         break
                     if reader.is_behind():
                         continue
@@ -110,7 +114,7 @@ class Handlers:
             problem = brief(str(error))
         except Exception:
             log_failure("Painting failed", *_names(run))
-            problem = FAULT
+            problem = tr(FAULT)
         last = View(**_buttons("idle"))
         with contextlib.ExitStack() as stack:
             if run.frame is not None:
@@ -119,7 +123,7 @@ class Handlers:
                     last = self._finished(run, Path(folder))
                 except (ImageError, OSError):  # the page has the frame, and Continue makes a file of the run
                     log_failure("Saving failed", *_names(run))
-                    problem = f"{NOT_SAVED} {COPY}"
+                    problem = f"{tr(NOT_SAVED)} {tr(COPY)}"
                     last = last._replace(picture=run.shown(run.frame.image), more=gr.update(visible=True))
             yield last._replace(sentence=error_message(problem)) if problem else last
         if problem:
@@ -129,7 +133,7 @@ class Handlers:
         path = folder / display.file_name(run.content, run.style)
         assert run.frame is not None
         run.save(path)
-        network = NOT_FINEST if run.substituted else ""
+        network = tr(NOT_FINEST) if run.substituted else ""
         notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
         sentence = " ".join(notes)
         told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
@@ -143,7 +147,7 @@ class Handlers:
         """The time-lapse of the visitor's picture, and its file."""
         run = self.studio.run(_visitor(request))
         if run is None or run.frame is None:
-            return error_message(DELETED), gr.update(visible=False)
+            return error_message(tr(DELETED)), gr.update(visible=False)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = (Path(folder) / display.file_name(run.content, run.style)).with_suffix(timelapse.suffix())
@@ -151,7 +155,7 @@ class Handlers:
                 film = Path(cache_file(path))
         except (ImageError, OSError):  # as when the disk is full
             log_failure("Saving a film failed", *_names(run))
-            return error_message(NOT_SAVED), gr.update(visible=False)
+            return error_message(tr(NOT_SAVED)), gr.update(visible=False)
         return display.film(f"gradio_api/file={film.as_posix()}"), offer_download(film)
 
     # The handlers below run outside Gradio's queue.
@@ -159,7 +163,7 @@ class Handlers:
     def join(self, request: gr.Request) -> tuple[Any, ...]:
         """Join the queue; returns what `wait` does.  On failure the page says why."""
         if not self.studio.join(_visitor(request)):
-            raise gr.Error(QUEUE_FULL, visible=False, print_exception=False)
+            raise gr.Error(tr(QUEUE_FULL), visible=False, print_exception=False)
         return self.wait(request)
 
     def wait(self, request: gr.Request) -> tuple[Any, ...]:
@@ -173,7 +177,7 @@ class Handlers:
     def leave(self, request: gr.Request) -> tuple[Any, ...]:
         """Leave our queue; the event's `cancels` leaves Gradio's."""
         self.studio.leave(_visitor(request))
-        return INVITATION, gr.update(visible=True), gr.update(visible=False), gr.update(active=False)
+        return tr(INVITATION), gr.update(visible=True), gr.update(visible=False), gr.update(active=False)
 
     def stop(self, request: gr.Request) -> None:
         """End this visitor's run at the next frame, with a finished picture."""

@@ -17,6 +17,7 @@ from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, del
 from nst.page.sharing import PARAMETERS
 from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, SHARED, painting_words
 from nst.page.thumbnails import url
+from nst.page.translation import tr
 from nst.settings import Settings
 
 DEFAULTS = Settings()
@@ -100,9 +101,9 @@ def on_load(request: gr.Request) -> tuple[Any, ...]:
     note: Any = gr.skip()
     if "picture" in query:
         try:
-            return show_result([query.get(name, "") for name in RESULT_QUERY], SHARED)
+            return show_result([query.get(name, "") for name in RESULT_QUERY], tr(SHARED))
         except ValueError:
-            note = error_message(DELETED)
+            note = error_message(tr(DELETED))
     link = sharing.from_query(query, CONTROLS)
     if link.pair:
         setup = Setup(*_pictures(link.pair.content, link.pair.style))
@@ -149,7 +150,10 @@ def make_link(content: str | None, style: str | None, canvas: Canvas | None, *va
     except ValueError as error:
         return error_message(str(error))
     if not query and canvas:  # cached files are named by hashes, which nobody can guess
-        query, sentence = "?" + urlencode(dict(zip(RESULT_QUERY, (Path(p).parent.name for p in canvas)))), LINK_LIMITS
+        query, sentence = (
+            "?" + urlencode(dict(zip(RESULT_QUERY, (Path(p).parent.name for p in canvas)))),
+            tr(LINK_LIMITS),
+        )
     link = html.escape(sharing.space_page() + query)  # page.js completes it, unless on a Space
     return f'<i data-link="{link}"></i>{message(sentence)}' if query else message(sentence)
 

@@ -18,6 +18,7 @@ from nst.page.inputs import Setup, show_result
 from nst.page.results import TOUCHES, Canvas, View, cached_file
 from nst.page.sharing import PARAMETERS
 from nst.page.text import DELETED, RESTORED
+from nst.page.translation import tr
 
 MOST = 8  # results
 SIDE = 144  # pixels of a thumbnail: twice of those on the page, for sharp screens
@@ -53,11 +54,11 @@ def keep(canvas: Canvas | None, kept: Any, continues: bool = False) -> tuple[str
 def restore(event: gr.EventData) -> tuple[Any, ...]:
     """Show the result whose thumbnail was clicked."""
     try:
-        return show_result(str(getattr(event, "keys", "")).split("/"), RESTORED)
+        return show_result(str(getattr(event, "keys", "")).split("/"), tr(RESTORED))
     except ValueError:
         shown, hidden = gr.update(visible=True), gr.update(visible=False)
         unchanged = (gr.skip() for _ in PARAMETERS + TOUCHES)
-        return *View(paint=shown, stop=hidden, leave=hidden), *Setup(note=error_message(DELETED)), *unchanged
+        return *View(paint=shown, stop=hidden, leave=hidden), *Setup(note=error_message(tr(DELETED))), *unchanged
 
 
 def _button(keys: str, url: str, title: str) -> str:

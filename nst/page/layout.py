@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+from gradio.i18n import I18nData
 
 from nst import catalogue
 from nst.finishing import Finishing
-from nst.page import display, kept, presets, sharing, text, thumbnails
+from nst.page import display, kept, presets, sharing, text, thumbnails, translation
 from nst.page.components import JSON, Download, LiveImage, Number, Overlay, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
@@ -29,6 +30,7 @@ from nst.page.programs import RESULT, schema
 from nst.page.results import View, finish
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import Studio
+from nst.page.translation import tr
 from nst.settings import Settings
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only `paint_for_programs`, as "paint"
@@ -43,15 +45,16 @@ UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden"} | PRIVATE
 def build(studio: Studio) -> gr.Blocks:
     """Build the page."""
     handlers = Handlers(studio)
+    gr.set_static_paths([presets.OPENING[0].parent])
     with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.HTML(text.HEADER)
+        gr.HTML(words("html-header"))
         cards = _gallery()
         paintings = gr.HTML(label="Paintings", elem_id="paintings", js_on_load=CHOOSE_TILE)
         with gr.Row(elem_id="page"):
             inputs, result = _inputs(), _result()
-        with gr.Accordion("How it works", open=False, elem_id="about"):
-            gr.HTML(display.ABOUT)
-        gr.HTML(text.footer(), elem_id="foot")
+        with gr.Accordion(words("How it works"), open=False, elem_id="about"):
+            gr.HTML(words("html-explanation"))
+        gr.HTML(words("html-footer"), elem_id="foot")
         inputs.choosers = [inputs.brush_size, result.strength]
         inputs.settings |= {name: slider for name, slider, *_ in inputs.choosers}
         inputs.settings = {name: inputs.settings[name] for name in PARAMETERS}
@@ -138,8 +141,9 @@ def _connect_painting(
     gr.on(starts, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
     joined_paint = gr.on(starts[:2], handlers.join, None, **queueing)
     joined_more, joined_follow = (event(handlers.join, None, **queueing) for event in starts[2:])
+    full = f"() => `{error_message('@')}`.replace('@', nst.say('{text.QUEUE_FULL}'))"
     for joined in (joined_paint, joined_more, joined_follow):
-        joined.failure(None, None, result.sentence, js=f"() => `{error_message(text.QUEUE_FULL)}`", **PRIVATE)
+        joined.failure(None, None, result.sentence, js=full, **PRIVATE)
     runs: list[Any] = [
         joined_paint.success(handlers.paint, parameters, **painter, **PRIVATE),
         joined_more.success(handlers.go_on, None, **painter, **PRIVATE),
@@ -187,19 +191,24 @@ def _connect_result(
 # --- Layout -----------------------------------------------------------------------------------------------------------
 
 
+def words(key: str) -> Any:
+    """An English sentence, or a key of `translations`, that Gradio shows in the visitor's language."""
+    return I18nData(key)
+
+
 def _inputs() -> SimpleNamespace:
     """The uploads and the controls."""
     inputs = SimpleNamespace()
     with gr.Column(elem_id="inputs", scale=4, min_width=300):
         with gr.Column(elem_id="own"):
             with gr.Row(elem_id="pictures"):
-                inputs.content = _upload("Your photo", "Drop a photo here", "content")
-                inputs.style = _upload("A painting", "Drop a painting here", "style")
-            gr.HTML(text.PRIVACY, elem_id="privacy")
+                inputs.content = _upload(words("Your photo"), words("Drop a photo here"), "content")
+                inputs.style = _upload(words("A painting"), words("Drop a painting here"), "style")
+            gr.HTML(words(text.PRIVACY), elem_id="privacy")
             inputs.note = gr.HTML(label="Note", elem_id="note")
             with gr.Row(elem_id="actions"):
-                inputs.camera = gr.Button("Take a photo", elem_id="camera")
-                inputs.paint = gr.Button("Paint", variant="primary", elem_id="paint")
+                inputs.camera = gr.Button(words("Take a photo"), elem_id="camera")
+                inputs.paint = gr.Button(words("Paint"), variant="primary", elem_id="paint")
         with gr.Column(elem_id="controls"):
             inputs.brush_size = _group("style_scale")
             inputs.settings, inputs.reason = _controls()
@@ -218,30 +227,30 @@ def _result() -> SimpleNamespace:
                     show_label=False,
                     interactive=False,
                     buttons=["fullscreen"],  # the download has its own button, large enough for a thumb
-                    alt_text="Your photo, repainted",
+                    alt_text=words("Your photo, repainted"),
                     elem_id="picture",
                 )
-                result.wipe = Overlay(_opening(), elem_id="wipe")
-            result.bar = Overlay(display.bar(), elem_id="bar")
+                result.wipe = Overlay(words("html-opening"), elem_id="wipe")
+            result.bar = Overlay(words("html-bar"), elem_id="bar")
             with gr.Row(elem_id="state"):
-                result.sentence = gr.HTML(text.INVITATION, label="Sentence", elem_id="sentence")
-                result.more = gr.Button("Continue", visible=False, elem_id="more")
-                result.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-                result.leave = gr.Button("Leave the queue", visible=False, elem_id="leave")
+                result.sentence = gr.HTML(words(text.INVITATION), label="Sentence", elem_id="sentence")
+                result.more = gr.Button(words("Continue"), visible=False, elem_id="more")
+                result.stop = gr.Button(words("Stop"), variant="stop", visible=False, elem_id="stop")
+                result.leave = gr.Button(words("Leave the queue"), visible=False, elem_id="leave")
             result.strength = _group("strength")
         with gr.Column(visible=False, elem_id="after") as result.after:
             with gr.Row(elem_id="offers"):
-                result.download = Download("Download as PNG", variant="primary", elem_id="download")
-                result.share_picture = gr.Button("Share picture", elem_id="share-picture")
-                result.share = gr.Button("Copy link", elem_id="share")
+                result.download = Download(words("Download as PNG"), variant="primary", elem_id="download")
+                result.share_picture = gr.Button(words("Share picture"), elem_id="share-picture")
+                result.share = gr.Button(words("Copy link"), elem_id="share")
             result.address = gr.HTML(label="Link", elem_id="address")
-            with gr.Accordion("Finishing touches", open=False, elem_id="touches"):
+            with gr.Accordion(words("Finishing touches"), open=False, elem_id="touches"):
                 result.touches = _touches()
-            with gr.Accordion("Time-lapse", open=False, elem_id="film") as result.film:
-                result.reel = Overlay("Making the film …", elem_id="reel")
-                result.film_download = Download("Download the film", visible=False, elem_id="film-download")
-        with gr.Accordion("For the curious", open=False, elem_id="curious"):
-            result.numbers = gr.HTML(display.numbers(), label="Numbers", elem_id="numbers")
+            with gr.Accordion(words("Time-lapse"), open=False, elem_id="film") as result.film:
+                result.reel = Overlay(words("Making the film …"), elem_id="reel")
+                result.film_download = Download(words("Download the film"), visible=False, elem_id="film-download")
+        with gr.Accordion(words("For the curious"), open=False, elem_id="curious"):
+            result.numbers = gr.HTML(words("html-numbers"), label="Numbers", elem_id="numbers")
         result.json = JSON(visible=False, label="Result")  # for programs
         result.json.schema = RESULT
         result.kept = _kept()
@@ -252,19 +261,18 @@ def _gallery() -> list[tuple[catalogue.Pair, gr.Button]]:
     """A card for each example; `pictures_css` adds its thumbnail."""
     with gr.Row(elem_id="pairs"):
         return [
-            (pair, gr.Button(pair.title, elem_id=f"pair-{pair.name}", elem_classes="card"))
+            (pair, gr.Button(words(pair.title), elem_id=f"pair-{pair.name}", elem_classes="card"))
             for pair in sharing.installed_pairs()
         ]
 
 
 def _opening() -> str:
     """HTML of a finished example, half of it still the photo; served as files, without delay for what follows."""
-    gr.set_static_paths([presets.OPENING[0].parent])
     photo, painted = (f"gradio_api/file={path.as_posix()}" for path in presets.OPENING)
-    return display.wipe(photo, 4, 3, at=50, painted_url=painted, caption=text.OPENING)
+    return display.wipe(photo, 4, 3, at=50, painted_url=painted, caption=tr(text.OPENING))
 
 
-def _upload(label: str, placeholder: str, elem_id: str) -> Upload:
+def _upload(label: Any, placeholder: Any, elem_id: str) -> Upload:
     return Upload(
         label=label,
         placeholder=placeholder,
@@ -283,7 +291,13 @@ def _group(name: str) -> tuple[str, Slider, gr.Radio, dict[str, float]]:
     default = next(label for label, value in values.items() if value == getattr(DEFAULTS, name))
     elem_id = name.replace("_", "-")
     with gr.Column(elem_id=f"{elem_id}-group", elem_classes="group"):
-        chooser = gr.Radio(list(values), value=default, label=title, info=info, elem_id=f"{elem_id}-chooser")
+        chooser = gr.Radio(
+            [(words(label), label) for label in values],
+            value=default,
+            label=words(title),
+            info=words(info),
+            elem_id=f"{elem_id}-chooser",
+        )
         slider = _control(name)
     return name, slider, chooser, values
 
@@ -291,10 +305,10 @@ def _group(name: str) -> tuple[str, Slider, gr.Radio, dict[str, float]]:
 def _controls() -> tuple[dict[str, Any], gr.HTML]:
     """A component for each of PARAMETERS that has no chooser, and the network's description."""
     controls = {name: _control(name) for name in text.MAIN_CONTROLS}
-    with gr.Accordion("More settings", open=False, elem_id="more-settings"):
+    with gr.Accordion(words("More settings"), open=False, elem_id="more-settings"):
         rest = [name for name in text.CONTROLS if name not in (*text.MAIN_CONTROLS, *text.CHOOSERS)]
         controls |= {name: _control(name) for name in rest}
-    reason = gr.HTML("The network is being loaded …", elem_id="reason")
+    reason = gr.HTML(words("The network is being loaded …"), elem_id="reason")
     help_texts = {field.name: field.metadata["help"] for field in fields(Settings)}
     for name, value in values_of(DEFAULTS).items():
         if name not in (*controls, *text.CHOOSERS):  # hidden: set by an uploaded recipe or the API
@@ -305,9 +319,11 @@ def _controls() -> tuple[dict[str, Any], gr.HTML]:
 
 def _control(name: str) -> Any:
     label, info = text.CONTROLS[name]
-    options = {"value": getattr(DEFAULTS, name), "label": label, "info": info, "elem_id": name.replace("_", "-")}
+    options = {"value": getattr(DEFAULTS, name), "label": words(label), "elem_id": name.replace("_", "-")}
+    if info:
+        options["info"] = words(info)
     if name in text.CHOICES:
-        return Radio([(choice, value) for value, choice in text.CHOICES[name].items()], **options)
+        return Radio([(words(choice), value) for value, choice in text.CHOICES[name].items()], **options)
     if name in text.SLIDERS:
         low, high, step = text.SLIDERS[name]
         return Slider(low, high, step=step, **options)
@@ -318,28 +334,68 @@ def _touches() -> dict[str, Any]:
     """A slider for each of TOUCHES, in percent."""
     lows = {touch.name: 100 * touch.metadata["low"] for touch in fields(Finishing)}
     return {
-        name: gr.Slider(lows[name], 100, value=0, step=1, label=label, info=info, elem_id=name.replace("_", "-"))
+        name: gr.Slider(
+            lows[name], 100, value=0, step=1, label=words(label), info=words(info), elem_id=name.replace("_", "-")
+        )
         for name, (label, info) in text.TOUCH_LABELS.items()
     }
 
 
+def translations() -> gr.I18n:
+    """The words of the page in all languages; those in HTML have keys of their own."""
+    parts = {
+        "html-header": text.header,
+        "html-explanation": display.explanation,
+        "html-footer": text.footer,
+        "html-opening": _opening,
+        "html-bar": display.bar,
+        "html-numbers": display.numbers,
+    }
+    tables = {}
+    for language, table in translation.TABLES.items():
+        with translation.speaking(language):
+            tables[language] = table | {key: make() for key, make in parts.items()}
+    return gr.I18n(**tables)
+
+
 def pictures_css() -> str:
     """CSS with the thumbnails and captions of cards and choosers."""
-    urls, texts = {}, {}
+    urls = {}
     for pair in sharing.installed_pairs():
         photo, painting = catalogue.find(pair.content), catalogue.find(pair.style)
         painted = pair.thumbnail or painting.path
-        urls[f"#pair-{pair.name}::before"] = thumbnails.before_and_after(photo.path, painted, CARD)
-        texts[f"#pair-{pair.name}::after"] = text.painting_words(painting)[1]
+        urls[f"#pair-{pair.name}"] = thumbnails.before_and_after(photo.path, painted, CARD)
     for name, (_, _, choices) in text.CHOOSERS.items():
-        for index, (word, preset) in enumerate(choices.items(), start=1):
-            label = f"#{name.replace('_', '-')}-chooser label:nth-of-type({index})"
-            urls[f"{label}::before"] = thumbnails.url(presets.thumbnail(word), LOOK)
-            texts[f"{label}::after"] = preset.description
-    return "\n".join(
-        [f"{selector} {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items()]
-        + [f"{selector} {{ content: {json.dumps(text, ensure_ascii=False)}; }}" for selector, text in texts.items()]
+        for index, word in enumerate(choices, start=1):
+            urls[_choice(name, index)] = thumbnails.url(presets.thumbnail(word), LOOK)
+    pictures = (f"{selector}::before {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items())
+    return "\n".join([*pictures, *(_captions(language) for language in translation.TABLES)])
+
+
+def _captions(language: str) -> str:
+    """CSS with the captions in one language."""
+    with translation.speaking(language):
+        texts = {
+            f"#pair-{pair.name}": text.painting_words(catalogue.find(pair.style))[1]
+            for pair in sharing.installed_pairs()
+        }
+        for name, (_, _, choices) in text.CHOOSERS.items():
+            for index, preset in enumerate(choices.values(), start=1):
+                texts[_choice(name, index)] = tr(preset.description)
+        texts["#picture .empty"] = tr("Your picture appears here")
+        taps = {"#content p": tr("Tap to choose a photo"), "#style p": tr("Tap to choose a painting")}
+    rules, touch = (
+        "\n".join(
+            f"{selector}:lang({language})::after {{ content: {json.dumps(caption, ensure_ascii=False)}; }}"
+            for selector, caption in captions.items()
+        )
+        for captions in (texts, taps)
     )
+    return f"{rules}\n@media (pointer: coarse) {{\n{touch}\n}}"
+
+
+def _choice(name: str, index: int) -> str:
+    return f"#{name.replace('_', '-')}-chooser label:nth-of-type({index})"
 
 
 # --- The latest results of this browser -------------------------------------------------------------------------------
@@ -350,8 +406,8 @@ def _kept() -> SimpleNamespace:
     press = "event => event.target.dataset.keys && trigger('click', {keys: event.target.dataset.keys})"
     with gr.Column(elem_id="kept"):
         with gr.Row(elem_id="kept-title"):
-            gr.HTML(f"<span>{text.KEPT}</span>")
-            clear = gr.Button("Clear list", size="sm", min_width=0, elem_id="clear")
+            gr.HTML(words(text.KEPT))
+            clear = gr.Button(words("Clear list"), size="sm", min_width=0, elem_id="clear")
         strip = Overlay(js_on_load=f"element.addEventListener('click', {press});", elem_id="strip")
     return SimpleNamespace(strip=strip, clear=clear, stored=gr.JSON(visible=False))
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from nst.page.translation import tr
+
 if TYPE_CHECKING:
     from nst.transfer import Frame
 
@@ -60,7 +62,8 @@ def curves(points: Sequence[Point], steps: int) -> str:
     lines = {name: line for name, line in lines.items() if line}
     labels = _spread([line[-1][1] for line in lines.values()])
     drawn = "".join(_curve(name, line, label) for (name, line), label in zip(lines.items(), labels, strict=True))
-    left, right = ("Losses by step, logarithmic", f"{steps} steps") if points else ("Losses by step appear here", "")
+    left = tr("Losses by step, logarithmic" if points else "Losses by step appear here")
+    right = tr("{steps} steps", steps=steps) if points else ""
     below = f'<text y="{HEIGHT + 15}">{left}</text><text x="100%" y="{HEIGHT + 15}" class="end">{right}</text>'
     grid = _grid((position(0, tick)[1], f"{tick:g}" if points else "") for tick in _ticks(low, high))
     size = f'width="100%" height="{HEIGHT}"'  # labels lie outside, in the padding that page.css adds
@@ -76,7 +79,7 @@ def _curve(name: str, line: Sequence[tuple[float, float]], label: float) -> str:
     return (
         f'<g class="curve {name}">{stretching}<polyline vector-effect="non-scaling-stroke" points="{path}"/></svg>'
         f'<circle cx="{x:.1f}%" cy="{y:.1f}" r="2.5"/>'
-        f'<text x="{x:.1f}%" y="{label:.1f}" dx="8" dy="4">{name.capitalize()}</text></g>'
+        f'<text x="{x:.1f}%" y="{label:.1f}" dx="8" dy="4">{tr(name.capitalize())}</text></g>'
     )
 
 
@@ -102,11 +105,13 @@ def _marks(points: Sequence[Point], steps: int) -> str:
 def _summary(points: Sequence[Point]) -> str:
     totals = [point.losses["total"] for point in points if math.isfinite(point.losses["total"])]
     if not totals:
-        return "Losses by step: none yet."
+        return tr("Losses by step: none yet.")
     first, last = f"{totals[0]:.2g}", f"{totals[-1]:.2g}"
-    way = "fell" if totals[-1] < totals[0] else "rose"
-    change = f"total {way} from {first} to {last}" if first != last else f"total is {last}"
-    return f"Losses by step, logarithmic: {change}."
+    if first == last:
+        return tr("Losses by step, logarithmic: total is {last}.", last=last)
+    if totals[-1] < totals[0]:
+        return tr("Losses by step, logarithmic: total fell from {first} to {last}.", first=first, last=last)
+    return tr("Losses by step, logarithmic: total rose from {first} to {last}.", first=first, last=last)
 
 
 def _plottable(value: float) -> bool:

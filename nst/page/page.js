@@ -4,6 +4,7 @@
 window.nst = {
   // Make screen readers announce changes of these elements; the numbers change too often for that.
   announce() {
+    document.title = this.say(document.title);  // Gradio does not translate it
     const setRoles = () => {
       for (const id of ["sentence", "note", "address"])
         document.getElementById(id)?.setAttribute("aria-live", "polite");
@@ -19,12 +20,17 @@ window.nst = {
     return "";
   },
 
+  // A sentence in the language of the page.
+  say(sentence) {
+    return window.gradio_config?.i18n_translations?.[document.documentElement.lang]?.[sentence] || sentence;
+  },
+
   // Scroll so that the picture and the bar below it are in view.
   begin(sentence) {
     const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const block = innerWidth <= 760 ? "start" : "nearest";
     document.getElementById("easel").scrollIntoView({behavior: reduced ? "instant" : "smooth", block});
-    return [sentence, ""];
+    return [this.say(sentence), ""];
   },
 
   // Complete a link that begins with its query by the page's own address; copy it if the browser allows that.
@@ -32,11 +38,11 @@ window.nst = {
     const [mark, link] = html.match(/<i data-link="([^"]*)"><\/i>/) || [];
     if (!mark) return html;
     const address = new URL(link, location.origin + location.pathname).href;
-    let label = "Link copied:";
+    let label = this.say("Link copied:");
     try {
       await navigator.clipboard.writeText(address.replaceAll("&amp;", "&"));
     } catch {
-      label = "Copy this link:";
+      label = this.say("Copy this link:");
     }
     return html.replace(mark,
       `<label>${label} <input readonly value="${address}" onfocus="this.select()"></label>`);
@@ -53,10 +59,11 @@ window.nst = {
         return "";
       }
       await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
-      return "<span>Picture copied: you can paste it anywhere.</span>";
+      return `<span>${this.say("Picture copied: you can paste it anywhere.")}</span>`;
     } catch (error) {
       if (error.name === "AbortError") return "";  // the visitor cancelled
-      return "<span>This browser cannot share pictures; download the picture and send the file.</span>";
+      const failed = "This browser cannot share pictures; download the picture and send the file.";
+      return `<span>${this.say(failed)}</span>`;
     }
   },
 

@@ -20,12 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nst.page import sharing
 from nst.page.inputs import RESULT_QUERY
 from nst.page.text import CONTROLS, DESCRIPTION, TITLE
+from nst.page.translation import choose, speaking, tr
 
 ICON = Path(__file__).with_name("icon.png")  # 256 x 256
 PICTURE = Path(__file__).with_name("preview.jpg")  # a square of SIDE pixels
 SIDE = 512
 TAGS = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>\s*')
 CHARSET = re.compile(rb"<meta charset=[^>]*>")
+LANGUAGE = b'\n<script>Object.defineProperty(navigator, "language", {value: "%s"})</script>'  # Gradio's choice: ours
 LINKED = ("pair", *CONTROLS, *RESULT_QUERY)  # what a link of ours may have; others can be secrets
 
 
@@ -48,8 +50,14 @@ class Preview:
             else:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
-                    page = CHARSET.sub(lambda found: found[0] + tags(Request(scope)), TAGS.sub(b"", body), count=1)
-                    MutableHeaders(raw=start["headers"])["content-length"] = str(len(page))
+                    request = Request(scope)
+                    language = choose(request.headers.get("accept-language"))
+                    with speaking(language):
+                        added = tags(request) + LANGUAGE % language.encode()
+                    page = CHARSET.sub(lambda found: found[0] + added, TAGS.sub(b"", body), count=1)
+                    headers = MutableHeaders(raw=start["headers"])
+                    headers["content-length"] = str(len(page))
+                    headers.add_vary_header("Accept-Language")
                     await send(start)
                     await send({"type": "http.response.body", "body": page})
 
@@ -68,23 +76,23 @@ def tags(request: Request) -> bytes:
     picture = f"{server}/preview.jpg"
     properties = {
         "og:type": "website",
-        "og:title": TITLE,
-        "og:description": DESCRIPTION,
+        "og:title": tr(TITLE),
+        "og:description": tr(DESCRIPTION),
         "og:url": address,
         "og:image": picture,
         "og:image:width": SIDE,
         "og:image:height": SIDE,
-        "og:image:alt": "A lion, painted in the style of The Starry Night",
+        "og:image:alt": tr("A lion, painted in the style of The Starry Night"),
     }
     names = {
-        "description": DESCRIPTION,
+        "description": tr(DESCRIPTION),
         "twitter:card": "summary_large_image",
-        "twitter:title": TITLE,
-        "twitter:description": DESCRIPTION,
+        "twitter:title": tr(TITLE),
+        "twitter:description": tr(DESCRIPTION),
         "twitter:image": picture,
     }
     lines = [
-        f"<title>{html.escape(TITLE)}</title>",
+        f"<title>{html.escape(tr(TITLE))}</title>",
         *(f'<link rel="{rel}" href="{html.escape(server)}/icon.png">' for rel in ("icon", "apple-touch-icon")),
         *(f'<meta property="{name}" content="{html.escape(str(value))}">' for name, value in properties.items()),
         *(f'<meta name="{name}" content="{html.escape(value)}">' for name, value in names.items()),

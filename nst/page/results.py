@@ -22,6 +22,7 @@ from nst.page import display
 from nst.page.components import PREVIEW, data_url
 from nst.page.display import error_message
 from nst.page.text import DELETED, NOT_SAVED
+from nst.page.translation import tr
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
         photo = _pixels(content, pixels.shape[:2])[..., :3]
         made = recipe.read(painted)
     except ImageError:  # deleted from the cache after a day
-        return gr.skip(), gr.skip(), error_message(DELETED)
+        return gr.skip(), gr.skip(), error_message(tr(DELETED))
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(painted).name
@@ -82,7 +83,7 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
             finished = cache_file(path)
     except (ImageError, OSError):  # as when the disk is full
         log_failure("Saving failed", painted, content)
-        return gr.skip(), gr.skip(), error_message(NOT_SAVED)
+        return gr.skip(), gr.skip(), error_message(tr(NOT_SAVED))
     return finished, offer_download(Path(finished)), gr.skip()
 
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from nst import catalogue, images
 from nst.deploy import doctor
 from nst.page import preview
-from nst.page.layout import pictures_css
+from nst.page.layout import pictures_css, translations
 from nst.page.programs import wrong_arguments
 from nst.page.studio import QUEUE_SIZE, Studio
 from nst.page.theme import theme
@@ -45,6 +45,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
     page.queue(max_size=2 * QUEUE_SIZE).launch(
         theme=theme(),
         css=pictures_css(),
+        i18n=translations(),
         css_paths=folder / "page.css",
         head=f"<script>{(folder / 'page.js').read_text(encoding='utf-8')}</script>",
         max_file_size=images.MAX_BYTES,

@@ -12,12 +12,14 @@ from urllib.parse import urlencode
 
 from nst import catalogue
 from nst.page import limits
+from nst.page.translation import tr
 from nst.recipe import Recipe
 from nst.settings import Settings
 
 MIN_SIZE = 128  # pixels
 MAX_STYLE_SCALE = 2.0  # size of the painting, relative to the picture's
 MAX_ITEMS = 64  # numbers or layers in one setting: more than there are scales, paintings or layers
+REPEATED = "Its pictures and settings are restored: Paint repeats it. Drop it in again to use the picture itself."
 PARAMETERS = tuple(knob.name for knob in fields(Settings) if knob.name != "weights")  # weights is a file on the server
 
 
@@ -91,16 +93,17 @@ def from_recipe(recipe: Recipe, controls: Collection[str]) -> Shared:
     if recipe.network in ("compact", "vgg19", "vgg16"):  # the network that `auto` resolved to
         settings = replace(settings, network=recipe.network.replace("16", "19"))  # the page offers one VGG
     if recipe.settings.weights:
-        notes.append(f"Its weights file, {recipe.settings.weights}, was ignored: a picture cannot load weights.")
+        ignored = "Its weights file, {file}, was ignored: a picture cannot load weights."
+        notes.append(tr(ignored, file=recipe.settings.weights))
     size = min(max(settings.size, MIN_SIZE), limits.current().size)
     if size != settings.size:
-        notes.append(f"Its size was {settings.size} pixels; this page uses {size}.")
+        notes.append(tr("Its size was {size} pixels; this page uses {used}.", size=settings.size, used=size))
         settings = replace(settings, size=size)
     try:
         check(settings)
     except ValueError as error:
         settings = Settings(size=size, strength=settings.strength, network=settings.network)
-        notes.append(f"Only its size, strength and network were restored: {error}.")
+        notes.append(tr("Only its size, strength and network were restored: {error}.", error=error))
     pictures = _example_names(recipe)
     return Shared(settings, pictures, " ".join([_summary(recipe, settings, pictures, controls), *notes]))
 
@@ -127,14 +130,15 @@ def credit(recipe: Recipe) -> str:
 
 def _summary(recipe: Recipe, settings: Settings, pictures: tuple[str, str] | None, controls: Collection[str]) -> str:
     if pictures:
-        words = "Its pictures and settings are restored: Paint repeats it. Drop it in again to use the picture itself."
+        words = tr(REPEATED)
     else:
-        styles = " and ".join(used.name for used in recipe.styles) or "its painting"
-        words = f"Its settings are restored. It was painted from {recipe.content.name} and {styles}."
+        styles = ", ".join(used.name for used in recipe.styles) or tr("its painting")
+        restored = "Its settings are restored. It was painted from {photo} and {paintings}."
+        words = tr(restored, photo=recipe.content.name, paintings=styles)
         if len(recipe.styles) > 1:
-            words += " This page takes one painting at a time."
+            words += " " + tr("This page takes one painting at a time.")
     hidden = _hidden_changes(settings, controls)
-    return f"{words} Also set, until you pick an example: {hidden}." if hidden else words
+    return f"{words} {tr('Also set, until you pick an example: {settings}.', settings=hidden)}" if hidden else words
 
 
 def _hidden_changes(settings: Settings, controls: Collection[str]) -> str:
@@ -162,16 +166,18 @@ def from_query(query: Mapping[str, str], controls: Collection[str]) -> Link:
     pairs = {pair.name: pair for pair in installed_pairs()}
     pair, valid, notes = pairs.get(query.get("pair", "")), {}, []
     if pair:
-        notes.append(f"{pair.title}: Paint repaints it{' as in your link' if len(query) > 1 else ''}.")
+        sentence = "{pair}: Paint repaints it as in your link." if len(query) > 1 else "{pair}: Paint repaints it."
+        notes.append(tr(sentence, pair=tr(pair.title)))
     elif "pair" in query:
-        notes.append(f"There is no pair {query['pair'][:40]!r} here; choose one of the examples above.")
+        missing = "There is no pair {name} here; choose one of the examples above."
+        notes.append(tr(missing, name=repr(query["pair"][:40])))
     for name in controls:
         if name in query:
             try:
                 value = _parse(type(getattr(Settings(), name)), query[name])
                 valid[name] = getattr(settings_of({name: value}), name)
             except ValueError as error:
-                notes.append(f"Part of your link was ignored: {str(error)[:200]}.")
+                notes.append(tr("Part of your link was ignored: {error}.", error=str(error)[:200]))
     return Link(pair, valid, " ".join(notes))
 
 
@@ -187,11 +193,11 @@ def to_query(content: str | None, style: str | None, settings: Settings, control
     """
     pair = next((pair for pair in installed_pairs() if (pair.content, pair.style) == (content, style)), None)
     if pair is None:
-        return "", "Links show examples or finished pictures; this one is not painted yet."
+        return "", tr("Links show examples or finished pictures; this one is not painted yet.")
     hidden = _hidden_changes(settings, controls)
     values = {name: getattr(settings, name) for name in controls}
     values = {name: _format_number(value) for name, value in values.items() if value != getattr(Settings(), name)}
-    omitted = f"The link does not include {hidden}; the downloaded PNG does." if hidden else ""
+    omitted = tr("The link does not include {settings}; the downloaded PNG does.", settings=hidden) if hidden else ""
     return "?" + urlencode({"pair": pair.name, **values}), omitted
 
 

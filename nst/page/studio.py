@@ -21,6 +21,7 @@ from nst import catalogue, images, machine, weights
 from nst.images import ImageError
 from nst.page import limits, sharing
 from nst.page.loss_plot import History
+from nst.page.translation import tr
 from nst.painting import Painting
 from nst.settings import Settings
 from nst.timelapse import Film
@@ -36,6 +37,9 @@ THUMBNAIL = Settings(size=384)  # a visitor's defaults but for the size, of whic
 THUMBNAIL_SIDE = 360  # pixels
 IDLE = 60.0  # seconds between two looks whether the last visitor has gone
 WARM_UP = (64, 64), (384, 288)  # height, width: large pictures have a compiled step of their own
+TOO_LONG = (
+    "This picture would take about {minutes} minutes, and one may take {most} here; take a smaller size or fewer steps."
+)
 NOT_LOADED = "The network is not loaded yet."  # values of `Studio.unready`, in this order
 NOT_COMPILED = "The network is loaded, and its step is being compiled."
 NOT_WARM = "Loading and compiling the network failed; the log says why."
@@ -53,14 +57,14 @@ class Run(Painting):
 
     def check(self, settings: Settings) -> None:
         sharing.check(settings)
-        for path, name in ((self.content, "photo"), (self.style, "painting")):
-            if not path:
-                raise ImageError(f"There is no {name} yet; drop one in, or start with an example.")
+        if not self.content:
+            raise ImageError(tr("There is no photo yet; drop one in, or start with an example."))
+        if not self.style:
+            raise ImageError(tr("There is no painting yet; drop one in, or start with an example."))
 
     def check_time(self, seconds: float) -> None:
         if seconds > (most := limits.current().seconds):
-            wanted = f"may take {most / 60:.0f} here; take a smaller size or fewer steps"
-            raise ValueError(f"This picture would take about {seconds / 60:.0f} minutes, and one {wanted}.")
+            raise ValueError(tr(TOO_LONG, minutes=f"{seconds / 60:.0f}", most=f"{most / 60:.0f}"))
 
     def _take(self, frame: "Frame") -> None:
         super()._take(frame)

@@ -5,13 +5,11 @@ import os
 
 from nst.catalogue import Example
 from nst.page import limits, presets, sharing
-
-HEADER = """<h1>Neural style transfer</h1>
-<p>Watch a photo being repainted in the style of a painting, by the method of
-<a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">Gatys, Ecker and Bethge (2015)</a>.</p>"""
+from nst.page.translation import tr
 
 TITLE = "Neural style transfer"
 DESCRIPTION = "Turn your photo into a painting: choose both, and watch it being repainted in your browser."
+METHOD = "Watch a photo being repainted in the style of a painting, by the method of {paper}."
 INVITATION = "Choose a photo and a painting, or start with an example."
 OPENING = "The Eiffel Tower in the style of The Starry Night. Drag to compare."
 PRIVACY = "Your pictures stay on this server, which deletes them after a day."
@@ -82,8 +80,15 @@ def painting_words(painting: Example) -> tuple[str, str]:
     if painting.original:
         return painting.original.title, painting.artist
     if painting.artist == "this project":
-        return title, f"Our own, {manner}" if manner else "Our own"
+        return title, tr(f"Our own, {manner}" if manner else "Our own")
     return painting.title, painting.artist
+
+
+def header() -> str:
+    """HTML: the title, and what the page does."""
+    authors = "Gatys, Ecker &amp; Bethge (2015)"
+    paper = f'<a href="https://arxiv.org/abs/1508.06576" target="_blank" rel="noopener">{authors}</a>'
+    return f"<h1>{tr(TITLE)}</h1>\n<p>{tr(METHOD, paper=paper)}</p>"
 
 
 def footer() -> str:
@@ -94,8 +99,8 @@ def footer() -> str:
     if space:
         links["Duplicate this Space"] = f"{page}?duplicate=true"
     shown = (
-        f' <a href="{html.escape(url)}" target="_blank" rel="noopener">{name}</a>'
+        f' <a href="{html.escape(url)}" target="_blank" rel="noopener">{tr(name)}</a>'
         for name, url in links.items()
         if url.startswith("https://")
     )
-    return f"<p>{NO_TRACKING}{''.join(shown)}</p>"
+    return f"<p>{tr(NO_TRACKING)}{''.join(shown)}</p>"

@@ -130,9 +130,10 @@ def test_the_speed_is_that_of_the_scale():
 
 
 def test_the_algorithm_in_five_sentences():
-    prose = re.findall(r"<p>(.*?)</p>", display.ABOUT, re.DOTALL)
+    about = display.explanation()
+    prose = re.findall(r"<p>(.*?)</p>", about, re.DOTALL)
     assert len(prose) == 1 and prose[0].count(".") == 5 and prose[0].endswith(".")
-    assert display.ABOUT.count("<math") == display.ABOUT.count("alttext=") == 3
+    assert about.count("<math") == about.count("alttext=") == 3
 
 
 # --- In the browser ---------------------------------------------------------------------------------------------------
@@ -339,7 +340,7 @@ def test_the_curves_can_be_read_by_day_and_by_night(show, theme, grounds):
 
 def test_everything_fits_a_phone(show):
     now, history = falling(1200)
-    tab = show(panel(history, now) + compared() + display.film("film.webp") + display.ABOUT)
+    tab = show(panel(history, now) + compared() + display.film("film.webp") + display.explanation())
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     wide, high = zip(
         *tab.evaluate("""[...document.querySelectorAll('math > mrow')].map(formula => {
