@@ -268,7 +268,7 @@ def _upload(label: Any, placeholder: Any, elem_id: str) -> Upload:
         placeholder=placeholder,
         sources=["upload", "clipboard", "webcam"],
         type="filepath",
-        height=190,
+        height=194,
         buttons=[],
         elem_id=elem_id,
     )

@@ -4,6 +4,7 @@ Gradio's own tags say "Gradio" and come without the absolute addresses that mess
 to the page in the browser only: too late for all of them.
 """
 
+import gzip
 import html
 import os
 import re
@@ -56,8 +57,10 @@ class Preview:
                         added = tags(request) + LANGUAGE % language.encode()
                     page = CHARSET.sub(lambda found: found[0] + added, TAGS.sub(b"", body), count=1)
                     headers = MutableHeaders(raw=start["headers"])
+                    if "gzip" in request.headers.get("accept-encoding", ""):  # six languages fit into a fifth
+                        page, headers["content-encoding"] = gzip.compress(page), "gzip"
                     headers["content-length"] = str(len(page))
-                    headers.add_vary_header("Accept-Language")
+                    headers.add_vary_header("Accept-Language, Accept-Encoding")
                     await send(start)
                     await send({"type": "http.response.body", "body": page})
 
