@@ -340,7 +340,7 @@ def _touches() -> dict[str, Any]:
 
 
 def translations() -> gr.I18n:
-    """The words of the page in all languages; those in HTML have keys of their own."""
+    """The words of the page in all languages; HTML and CSS have keys of their own."""
     parts = {
         "html-header": text.header,
         "html-explanation": display.explanation,
@@ -348,6 +348,7 @@ def translations() -> gr.I18n:
         "html-opening": _opening,
         "html-bar": display.bar,
         "html-numbers": display.numbers,
+        "css": captions_css,
     }
     tables = {}
     for language, table in translation.TABLES.items():
@@ -357,7 +358,7 @@ def translations() -> gr.I18n:
 
 
 def pictures_css() -> str:
-    """CSS with the thumbnails and captions of cards and choosers."""
+    """CSS with the thumbnails of cards and choosers."""
     urls = {}
     for pair in sharing.installed_pairs():
         photo, painting = catalogue.find(pair.content), catalogue.find(pair.style)
@@ -366,25 +367,23 @@ def pictures_css() -> str:
     for name, (_, _, choices) in text.CHOOSERS.items():
         for index, word in enumerate(choices, start=1):
             urls[_choice(name, index)] = thumbnails.url(presets.thumbnail(word), LOOK)
-    pictures = (f"{selector}::before {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items())
-    return "\n".join([*pictures, *(_captions(language) for language in translation.TABLES)])
+    return "\n".join(
+        f"{selector}::before {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items()
+    )
 
 
-def _captions(language: str) -> str:
-    """CSS with the captions in one language."""
-    with translation.speaking(language):
-        texts = {
-            f"#pair-{pair.name}": text.painting_words(catalogue.find(pair.style))[1]
-            for pair in sharing.installed_pairs()
-        }
-        for name, (_, _, choices) in text.CHOOSERS.items():
-            for index, preset in enumerate(choices.values(), start=1):
-                texts[_choice(name, index)] = tr(preset.description)
-        texts["#picture .empty"] = tr("Your picture appears here")
-        taps = {"#content p": tr("Tap to choose a photo"), "#style p": tr("Tap to choose a painting")}
+def captions_css() -> str:
+    """CSS with the captions of pictures in the current language."""
+    pairs = sharing.installed_pairs()
+    texts = {f"#pair-{pair.name}": text.painting_words(catalogue.find(pair.style))[1] for pair in pairs}
+    for name, (_, _, choices) in text.CHOOSERS.items():
+        for index, preset in enumerate(choices.values(), start=1):
+            texts[_choice(name, index)] = tr(preset.description)
+    texts["#picture .empty"] = tr("Your picture appears here")
+    taps = {"#content p": tr("Tap to choose a photo"), "#style p": tr("Tap to choose a painting")}
     rules, touch = (
         "\n".join(
-            f"{selector}:lang({language})::after {{ content: {json.dumps(caption, ensure_ascii=False)}; }}"
+            f"{selector}::after {{ content: {json.dumps(caption, ensure_ascii=False)}; }}"
             for selector, caption in captions.items()
         )
         for captions in (texts, taps)
