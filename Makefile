@@ -28,7 +28,7 @@ test-lowest: .lowest/test
 
 .venv/run .venv/test: requirements.txt pyproject.toml
 	test -x $(VENV)/python || $(PYTHON) -m venv .venv
-	$(VENV)/python -m pip install --quiet --editable .[$(if $(filter %test,$@),test,page,video)]
+	$(VENV)/python -m pip install --quiet --editable .[$(if $(filter %test,$@),test,page,video,heic)]
 	touch $@
 
 .PHONY: run test test-apart test-lowest

@@ -63,14 +63,15 @@ def finish(painted: np.ndarray, photo: np.ndarray, finishing: Finishing) -> np.n
     """Recolor, then blend, then sharpen.
 
     Args:
-        painted: uint8 (H, W, 3) sRGB.
+        painted: uint8 (H, W, 3) sRGB, or (H, W, 4) with alpha, which stays as it is.
         photo: uint8 (h, w, 3) sRGB of any size; resampled to (H, W), which frequent callers should do themselves.
 
     Returns:
-        uint8 (H, W, 3) sRGB; `painted` itself if there is nothing to do.
+        uint8 sRGB of the same shape; `painted` itself if there is nothing to do.
     """
     if finishing == Finishing():
         return painted
+    painted, opacity = painted[..., :3], painted[..., 3:]
     lab = _to_oklab(painted)
     if finishing.original_color or finishing.photo_blend:
         target = _to_oklab(images.rescale(photo, *painted.shape[:2]))
@@ -79,7 +80,7 @@ def finish(painted: np.ndarray, photo: np.ndarray, finishing: Finishing) -> np.n
         lab += alpha[:, np.newaxis, np.newaxis] * (target - lab)
     if finishing.sharpness:
         lab[0] = _unsharp_mask(lab[0], finishing.sharpness)
-    return _to_srgb(lab)
+    return np.concatenate((_to_srgb(lab), opacity), axis=-1)
 
 
 def _to_oklab(pixels: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ _NST_TEXT = b'\0{"nst": '  # PNG and EXIF both put a NUL before the text; file n
 
 
 def load(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_side: int | None = None) -> np.ndarray:
-    """Read an image as a browser shows it: EXIF orientation applied, in sRGB, on white, first frame only.
+    """Read an image as a browser shows it: orientation applied, in sRGB, on white, first frame only.
 
     Args:
         source: a path, the bytes of a file, a binary file (read from its start) or a PIL image.
@@ -59,7 +59,7 @@ def load(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_sid
 
 
 def read(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_side: int | None = None) -> Picture:
-    """What `load` returns, with what is left out of the file: further frames and transparency."""
+    """What `load` returns, with what is left out there: further frames and transparency."""
     name = (Path(source).name or str(source)) if isinstance(source, str | os.PathLike) else "The file"
     return decoding.read(
         source if isinstance(source, Image.Image | bytes) else opening.read_bytes(source, name), name, longest_side
@@ -120,7 +120,7 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize uint8 (H, W, 3); returns `pixels` itself if it already has that size."""
+    """Resize uint8 (H, W, channels); returns `pixels` itself if it already has that size."""
     if pixels.shape[:2] == (height, width):
         return pixels
     return to_uint8(resize(pixels[np.newaxis] / np.float32(255), height, width))
@@ -181,7 +181,7 @@ def save(
     """Write an image file; if that fails, an existing file at `path` is unchanged.
 
     Args:
-        pixels: uint8 (H, W, 3) sRGB.
+        pixels: uint8 (H, W, 3) sRGB, or (H, W, 4) with alpha; JPEG, which has none, gets them on white.
         path: the suffix chooses PNG, JPEG, WebP or TIFF.
         quality: 1 to 100, for JPEG and WebP.
         texts: metadata to embed: "Software", "Description" and, in ASCII, "nst", which `read_text` returns.  A text
@@ -198,7 +198,12 @@ def save(
         if texts:
             short = {key: text for key, text in texts.items() if len(text) <= MAX_TEXT}
             options |= _metadata_options(short, options["format"])
-        Image.fromarray(pixels).save(temporary, **options)
+        image = Image.fromarray(pixels)
+        if image.mode == "RGBA" and options["format"] == "JPEG":
+            canvas = Image.new("RGB", image.size, "white")
+            canvas.paste(image, mask=image)
+            image = canvas
+        image.save(temporary, **options)
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int = 80) -> bytes:

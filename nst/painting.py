@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, memory, recipe, weights
+from nst import catalogue, images, memory, recipe, transparency, weights
 from nst.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Painting:
         shape: (height, width) of the finished picture.
         note: one sentence on why that is smaller than asked for, or "".
         notes: one sentence about each thing in the files that is not painted, known before the first frame.
-        frame: the latest frame, None before the first.
+        alpha: of the photo as it was read, uint8 (h, w); None if it is opaque.
+        frame: the latest frame as painted, that is, opaque, None before the first.
         network: what paints, None before the first frame.
         stop: when set, the run ends at the next frame.
     """
@@ -52,6 +53,7 @@ class Painting:
         )
         self.shape, self.note = (0, 0), ""
         self.notes: list[str] = []
+        self.alpha: np.ndarray | None = None
         self.frame: Frame | None = None
         self.network: Network | None = None
         self.stop = threading.Event()
@@ -87,7 +89,8 @@ class Painting:
         """Yield the frames of a run; after a stop, those of its continuation.
 
         Unless stopped, the last frame has the size `shape`.  That is smaller than asked for, with a `note`, if the
-        memory does not suffice.
+        memory does not suffice.  Frames are opaque, as painted; `shown` takes away what is painted where the photo is
+        transparent.
 
         Args:
             load: returns the engine for the settings.
@@ -130,7 +133,10 @@ class Painting:
             at_least = 0
 
     def save(self, path: AnyPath) -> np.ndarray:
-        """Write the current picture at the asked size, with its recipe; returns it, uint8 (H, W, 3).
+        """Write the current picture at the asked size, with its recipe and the photo's alpha (not in a JPEG).
+
+        Returns:
+            uint8 (H, W, 3), on white.
 
         Raises:
             ImageError: it cannot be written.
@@ -138,8 +144,12 @@ class Painting:
         assert self.frame is not None and self.network is not None  # callers save only what has a frame
         pixels = images.rescale(self.frame.image, *self.shape)
         made = recipe.describe(self.settings, self.network, self._used, self.frame, pixels, steered=self._steered)
-        images.save(pixels, path, texts=made.texts)
-        return pixels
+        images.save(transparency.cut_out(pixels, self.alpha), path, texts=made.texts)
+        return self.shown(pixels)
+
+    def shown(self, pixels: np.ndarray) -> np.ndarray:
+        """A picture as painted, uint8 (H, W, 3) of any size, with white where the photo is transparent."""
+        return transparency.on_white(pixels, self.alpha)
 
     def _take(self, frame: "Frame") -> None:
         self.frame = frame
@@ -158,8 +168,17 @@ class Painting:
                     f"Nothing of {name} is visible, for all of it is transparent; use another picture."
                 )
             images.check_strip(*picture.stored_shape, self._size, name)
-            pictures.append(picture.pixels)
-            self.notes += [note for note in picture.notes(name) if note not in self.notes]
+            notes = picture.notes(name)
+            if pictures:
+                notes += [f"What is transparent in {name} is filled with the colors around it."] * (
+                    picture.alpha is not None
+                )
+            else:
+                self.alpha, longest = picture.alpha, max(picture.stored_shape)
+                enlarged = f"Your photo has {longest} pixels; the result of {self._size} is enlarged from it."
+                notes += [enlarged] * (longest < self._size)
+            pictures.append(transparency.filled(picture.pixels, picture.alpha))
+            self.notes += [note for note in notes if note not in self.notes]
         return pictures
 
     def _resume(self, settings: Settings, at_least: int) -> dict[str, Any]:

@@ -62,9 +62,9 @@ class Settings:
     focus: float = _knob(
         1.0, "how much more the photo's detailed areas count than flat ones such as sky; 0: equally", 0, 1
     )
-    content_weight: float = _knob(0.12, "α, weight of the content loss", 0, 1e6)
+    content_weight: float = _knob(0.1, "α, weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, weight of the style loss", 0, 1e6)
-    total_variation_weight: float = _knob(6.0, "γ, weight of the total variation loss; higher is smoother", 0, 1e6)
+    total_variation_weight: float = _knob(5.0, "γ, weight of the total variation loss; higher is smoother", 0, 1e6)
     style_blend: tuple[float, ...] = _knob((), "share of each painting in a blend; default: equal shares", 0, 1e6)
     style_scale: float = _knob(1.0, "size of the painting relative to the result; smaller gives finer strokes", 0.1, 4)
 

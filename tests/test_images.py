@@ -582,8 +582,8 @@ BAD = {
     "zeros": (bytes(1000), "is not a picture"),
     "noise": (random.Random(0).randbytes(1000), "is not a picture"),
     "tga": (encoded(flat("RGB", "red"), "TGA"), "is not a picture"),
-    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), "save or share it as JPEG"),
-    "heif": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(60), "save or share it as JPEG"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), "damaged or incomplete|save or share it as JPEG"),
+    "heif": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(60), "damaged or incomplete|save or share it as JPEG"),
     "half a jpeg": (JPEG_BYTES[: len(JPEG_BYTES) // 2], "damaged or incomplete"),
     "start of a jpeg": (JPEG_BYTES[:30], "damaged or incomplete"),
     "half a png": (PNG_BYTES[: len(PNG_BYTES) // 2], "damaged or incomplete"),
@@ -795,13 +795,25 @@ def test_a_chain_of_pages_without_end_is_not_followed():
 
 def test_transparency_is_told():
     half = flat("RGBA", (255, 0, 0, 255))
-    assert images.read(encoded(half, "PNG")).notes("a.png") == []
+    assert images.read(encoded(half, "PNG")).alpha is None
     half.paste((0, 0, 0, 0), (0, 0, 10, 16))
     for format in ("PNG", "WEBP", "TIFF", "GIF"):
         picture = images.read(encoded(half, format))
         assert picture.opacity == (0, 1)
-        assert picture.notes("a.png") == ["What is transparent in a.png is painted as white."]
-    assert images.read(GOOD["png 16-bit, clear"][0]).opacity == (0, 0)
+        assert picture.alpha is not None and picture.alpha.shape == picture.pixels.shape[1:3]
+        assert (picture.alpha == np.where(np.arange(20) < 10, 0, 255)).all()
+    deep = images.read(GOOD["png 16-bit, clear"][0])
+    assert deep.opacity == (0, 0) and deep.alpha is not None and not deep.alpha.any()
+
+
+def test_alpha_is_turned_and_reduced_with_its_picture():
+    half = Image.new("RGBA", (400, 320), "red")
+    half.paste((0, 0, 0, 0), (0, 0, 200, 320))
+    exif = Image.Exif()
+    exif[274] = 6  # its left is above
+    picture = images.read(encoded(half, "PNG", exif=exif), 40)
+    assert picture.alpha is not None and picture.alpha.shape == picture.pixels.shape[1:3] == (40, 32)
+    assert not picture.alpha[:18].any() and (picture.alpha[22:] == 255).all()
 
 
 # --- Arrays -----------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def saved(path: Path, image: Image.Image, **options) -> str:
 
 @pytest.fixture
 def plain(tmp_path) -> str:
-    return saved(tmp_path / "plain.png", Image.new("RGB", (40, 30), "orange"))
+    return saved(tmp_path / "plain.png", Image.new("RGB", (64, 48), "orange"))
 
 
 def notes(content: str, *styles: str) -> list[str]:
@@ -37,18 +37,24 @@ def notes(content: str, *styles: str) -> list[str]:
 
 
 def test_what_is_not_painted_is_noted_once(plain, tmp_path):
-    frames = [Image.new("RGB", (40, 30), color) for color in ("red", "lime", "blue")]
+    frames = [Image.new("RGB", (64, 48), color) for color in ("red", "lime", "blue")]
     animated = saved(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
-    logo = Image.new("RGBA", (40, 30))
+    logo = Image.new("RGBA", (64, 48))
     logo.paste((200, 30, 30, 255), (10, 10, 30, 20))
     logo = saved(tmp_path / "logo.png", logo)
     first, clear = (
         "Only the first of the 3 pictures in a.gif is painted.",
-        "What is transparent in logo.png is painted as white.",
+        "What is transparent in logo.png is filled with the colors around it.",
     )
     assert notes(plain, plain) == []
     assert notes(animated, plain) == [first]
-    assert notes(logo, animated, animated) == [clear, first]
+    assert notes(logo, animated, animated) == [first]  # its transparency is kept
+    assert notes(animated, logo, logo) == [first, clear]
+
+
+def test_a_photo_smaller_than_the_result_is_noted(plain, tmp_path):
+    small = saved(tmp_path / "small.png", Image.new("RGB", (40, 63), "red"))
+    assert notes(small, plain) == ["Your photo has 63 pixels; the result of 64 is enlarged from it."]
 
 
 def test_a_picture_of_which_nothing_is_visible_is_refused(plain, tmp_path):

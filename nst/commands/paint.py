@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
                 if _interrupted.is_set():
                     raise Stop
                 if film:
-                    film.append(frame.image)
+                    film.append(painting.shown(frame.image))
     except Stop:
         code = STOPPED
     except (FloatingPointError, MemoryError) as error:
@@ -177,7 +177,7 @@ def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Cal
     with tqdm(total=1, bar_format=layout, dynamic_ncols=True, disable=not watched) as bar:
 
         def report(frame: "Frame") -> None:
-            for note in _early_notes(painting) if frame.step == 0 else ():
+            for note in _early_notes(painting, options.output) if frame.step == 0 else ():
                 tell(note)
             if options.json:
                 facts = {"step": frame.step, "steps": frame.steps, "size": frame.image.shape[:2]}
@@ -193,10 +193,13 @@ def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Cal
         yield report
 
 
-def _early_notes(painting: "Painting") -> list[str]:
+def _early_notes(painting: "Painting", output: str) -> list[str]:
     """What is to be told before the long run: another network, a lowered size, what is left out."""
     assert painting.network is not None  # there is a frame
-    notes = painting.network.reason * painting.substituted, painting.note, *painting.notes
+    is_jpeg = Path(output).suffix.lower() in (".jpg", ".jpeg")
+    white = "What is transparent in the photo is white in the result, since JPEG has no transparency; a PNG has."
+    white *= is_jpeg and painting.alpha is not None
+    notes = painting.network.reason * painting.substituted, painting.note, *painting.notes, white
     return [note for note in notes if note]
 
 
@@ -213,7 +216,7 @@ def _summarize(
     for note in notes:
         tell(note)
     if options.json:
-        early = [note for note in _early_notes(painting) if note not in notes]
+        early = [note for note in _early_notes(painting, options.output) if note not in notes]
         summary = {
             "output": options.output,
             "network": network.name,

@@ -43,16 +43,12 @@ class Picture:
     pixels: np.ndarray  # float32 (1, H, W, 3) RGB in [0, 1]
     frames: int = 1  # or pages of the file; `pixels` are the first
     opacity: tuple[float, float] = (1.0, 1.0)  # of its most transparent and its most opaque pixel
+    alpha: np.ndarray | None = None  # uint8 (H, W), 255 where `pixels` are opaque; None if they are everywhere
     stored_shape: tuple[int, int] = (0, 0)  # (height, width) before it was turned upright and downscaled
 
     def notes(self, name: str) -> list[str]:
         """One sentence about each thing that is left out when this is painted."""
-        notes = []
-        if self.frames > 1:
-            notes.append(f"Only the first of the {self.frames} pictures in {name} is painted.")
-        if self.opacity[0] < 1:
-            notes.append(f"What is transparent in {name} is painted as white.")
-        return notes
+        return [f"Only the first of the {self.frames} pictures in {name} is painted."] if self.frames > 1 else []
 
 
 def read(source: bytes | Image.Image, name: str, longest_side: int | None) -> Picture:
@@ -136,6 +132,7 @@ def _decode(source: Source, longest_side: int | None) -> Picture:
     planes = [resample(plane, *target, box=(0, 0, width / factor, height / factor)) for plane in planes]
     transpose = _TRANSPOSE.get(source.orientation or _orientation(source.image))
     planes = planes if transpose is None else [plane.transpose(transpose) for plane in planes]
+    alpha = np.asarray(planes.pop()) if opacity[0] < 1 else None
     # Converting the colors after downscaling is cheaper.
     profile = colors.profile(info, gray=len(planes) == 1 and planes[0].mode in ("L", "F"))
     if planes[0].mode == "F":
@@ -143,61 +140,67 @@ def _decode(source: Source, longest_side: int | None) -> Picture:
         pixels = np.ascontiguousarray(colors.deep_to_srgb(values, profile))
     else:
         pixels = np.divide(np.asarray(colors.to_srgb(planes[0], profile)), 255, dtype=np.float32)
-    return Picture(pixels[np.newaxis], source.frames, opacity, source.shape)
+    return Picture(pixels[np.newaxis], source.frames, opacity, alpha, source.shape)
 
 
 def _reduced(image: Image.Image | Deep, factor: int) -> tuple[list[Image.Image], tuple[float, float]]:
     """The picture on white, each side divided by `factor`: one image of mode L, RGB, CMYK or LAB, or one or three of
-    mode F; and its (least, greatest) opacity.
+    mode F; and its (least, greatest) opacity.  If that is not 1 everywhere, it is the last image, of mode L.
     """
     width, height = image.size
     rows = max(1, deep.BAND // (width * factor)) * factor
     reduced, opacities = [], []
-    for index, (planes, opacity) in enumerate(_bands(image, rows)):
+    for index, (planes, alpha) in enumerate(_bands(image, rows)):
+        opacities.append((1.0, 1.0) if alpha is None else _extrema(alpha))
+        planes = planes if alpha is None else [*planes, alpha]
         planes = [plane.reduce(factor) for plane in planes] if factor > 1 else planes
         if not reduced:
             size = math.ceil(width / factor), math.ceil(height / factor)
             reduced = [Image.new(plane.mode, size) for plane in planes]
         for whole, plane in zip(reduced, planes):
             whole.paste(plane, (0, index * rows // factor))
-        opacities.append(opacity)
-    return reduced, (min(least for least, _ in opacities), max(most for _, most in opacities))
+    opacity = min(least for least, _ in opacities), max(most for _, most in opacities)
+    return reduced if alpha is None or opacity[0] < 1 else reduced[:-1], opacity
 
 
-def _bands(image: Image.Image | Deep, rows: int) -> Iterator[tuple[list[Image.Image], tuple[float, float]]]:
-    """From the top, bands of the picture on white, as the images of `_reduced`, with their opacity."""
+def _bands(image: Image.Image | Deep, rows: int) -> Iterator[tuple[list[Image.Image], Image.Image | None]]:
+    """From the top, bands of the picture on white, as the images of `_reduced`, with their opacity in mode L."""
     if isinstance(image, Deep):
         for values, opacity in image.bands(rows):
             shallow = image.model in ("CMYK", "LAB")  # which Pillow has with 8 bits only
             values = (values * 255 + 0.5).astype(np.uint8) if shallow else values
             planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(values, -1, 0)]
-            yield [Image.merge(image.model, planes)] if shallow else planes, opacity
+            alpha = None if opacity is None else Image.fromarray((opacity[..., 0] * 255 + 0.5).astype(np.uint8))
+            yield [Image.merge(image.model, planes)] if shallow else planes, alpha
         return
     width, height = image.size
     # Browsers show a BMP whose alpha is 0 everywhere: old programs leave it unset.
-    if image.format == "BMP" and image.mode == "RGBA" and not _opacity(image)[1]:
+    if image.format == "BMP" and image.mode == "RGBA" and not _extrema(image.getchannel("A"))[1]:
         image = image.convert("RGB")
     for top in range(0, height, rows):
-        band, opacity = _flatten(image.crop((0, top, width, min(top + rows, height))))
-        yield [band], opacity
+        band, alpha = _flatten(image.crop((0, top, width, min(top + rows, height))))
+        yield [band], alpha
 
 
-def _flatten(image: Image.Image) -> tuple[Image.Image, tuple[float, float]]:
-    """Composite on white; the result has the mode L, RGB, CMYK or LAB that the file's ICC profile applies to."""
+def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Composite on white, and the opacity in mode L.
+
+    The result has the mode L, RGB, CMYK or LAB that the ICC profile of the file applies to.
+    """
     gray = image.mode in ("1", "L", "LA", "La")
     if not image.has_transparency_data:
-        return image.convert("L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB"), (1.0, 1.0)
+        return image.convert("L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB"), None
     if image.mode == "La":  # Pillow converts it to LA only
         image = image.convert("LA")
     image = image.convert("RGBA")
     canvas = Image.new("RGB", image.size, "white")
     canvas.paste(image, mask=image)
-    return canvas.convert("L") if gray else canvas, _opacity(image)
+    return canvas.convert("L") if gray else canvas, image.getchannel("A")
 
 
-def _opacity(image: Image.Image) -> tuple[float, float]:
-    """The (least, greatest) opacity of an RGBA image."""
-    least, most = image.getchannel("A").getextrema()
+def _extrema(alpha: Image.Image) -> tuple[float, float]:
+    """The (least, greatest) value of an image of mode L, in [0, 1]."""
+    least, most = alpha.getextrema()
     return least / 255, most / 255  # pyright: ignore[reportOperatorIssue]
 
 

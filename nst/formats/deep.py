@@ -26,8 +26,8 @@ class Deep:
     premultiplied: bool = False  # the colors were multiplied by it
     clear: int | None = None  # the number of gray that is transparent
 
-    def bands(self, rows: int) -> Iterator[tuple[np.ndarray, tuple[float, float]]]:
-        """Yields float32 (h, W, channels of the model) in [0, 1], and the (least, greatest) opacity, from the top."""
+    def bands(self, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yields float32 (h, W, channels of the model) in [0, 1] on white, and the opacity (h, W, 1), from the top."""
         read, channels = self.load(), 1 if self.model == "L" else len(self.model)
         white = self.white or self._guess_white(lambda top, bottom: read(top, bottom)[..., :channels])
         paper = {"CMYK": (0, 0, 0, 0), "LAB": (1, 128 / 255, 128 / 255)}.get(self.model, (1,) * channels)
@@ -46,7 +46,7 @@ class Deep:
             if opacity is not None:
                 values = values if self.premultiplied else values * opacity
                 values = (values + np.float32(paper) * (1 - opacity)).clip(0, 1)
-            yield values, (1.0, 1.0) if opacity is None else (float(opacity.min()), float(opacity.max()))
+            yield values, opacity
 
     def _guess_white(self, read: Rows) -> float:
         """Signed integers and floats have no fixed white: it is that of 8 or 16 bits, or the peak."""

@@ -1,6 +1,6 @@
 """The bytes of a picture file -> an opened file with what it says of itself, or a sentence on why it is not read.
 
-Pillow reads the formats, `tiff` the layouts that Pillow has no mode for.  No pixel is decoded here.
+Pillow reads the formats, pillow-heif HEIC, `tiff` the layouts that Pillow has no mode for.  No pixel is decoded here.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,12 +24,13 @@ MAX_BYTES = 100_000_000  # of the file
 MAX_SCANS = 200  # in a JPEG; progressive files have 10, 100 MB have room for 800,000, and each updates all pixels
 MAX_MARKERS = 10_000  # before the picture of a JPEG
 
-READABLE = "JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000 or AVIF"
+READABLE = f"JPEG, PNG, WebP, {'HEIC, ' * (find_spec('pillow_heif') is not None)}GIF, TIFF, BMP, PPM, JPEG 2000 or AVIF"
 # Pillow's other readers are off: some start programs (EPS), are very slow (QOI) or accept random bytes (TGA).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"\0\0\0\x0cjP  ", *_TIFF)
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_WHOLE_BOXES = (b"ftyp", b"meta", b"mdat", b"moov")  # of a HEIC
 _RAW_SIGNATURES = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"\0MRM", b"FOVb")
 _RAW = "is a camera raw file or begins with a small preview of the photo; export the photo as JPEG"
 CONVERT = "save it as an ordinary JPEG or PNG"
@@ -38,7 +40,7 @@ _PNG_PICTURE, _PNG_NOTES = b"IHDR PLTE IDAT IEND acTL fcTL fdAT".split(), b"tRNS
 
 # Bytes a pixel: of Pillow's modes, with NumPy's copy of the deep ones; and what decoders hold beside the result.
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 6, "I;16B": 6, "I": 12, "F": 12}
-_DECODER_BYTES = {"WEBP": 8, "AVIF": 8, "JPEG2000": 8, "TIFF": 4}
+_DECODER_BYTES = {"WEBP": 8, "AVIF": 8, "HEIF": 12, "JPEG2000": 8, "TIFF": 4}
 
 
 class ImageError(ValueError):
@@ -89,7 +91,7 @@ def open_bytes(data: bytes, name: str) -> Source:
     if len(data) > MAX_BYTES:
         raise ImageError(f"{name} is too large; use a file of up to {MAX_BYTES // 10**6} MB.")
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and b"avif" not in data[:64]:
-        raise ImageError(f"{name} is a HEIC photo, which this program cannot read; save or share it as JPEG.")
+        return _open_heic(data, name)
     if data.startswith(_RAW_SIGNATURES) or data[4:12] == b"ftypcrx ":
         raise ImageError(f"{name} {_RAW}.")
     if data.startswith(_TIFF):
@@ -190,6 +192,37 @@ def _open_jpeg(data: bytes, name: str) -> Source:
         largest = max(across for across, _ in factors) * max(down for _, down in factors)
         source.full_bytes = 2 * sum(across * down for across, down in factors) / largest
     return source
+
+
+def _open_heic(data: bytes, name: str) -> Source:
+    """libheif applies the container's rotation and mirroring; EXIF, which may repeat them, must be ignored."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        needed = "which this program reads only with pillow-heif (pip install pillow-heif)"
+        raise ImageError(f"{name} is a HEIC photo, {needed}; save or share it as JPEG.") from error
+    _check_boxes(data)
+    source = of_pillow(HeifImageFile(io.BytesIO(data)))
+    source.orientation, source.frames = 1, getattr(source.image, "n_frames", 1)
+    source.info["thumbnails"] = []  # or `draft` would choose one of them
+    nclx = source.info.get("nclx_profile")
+    if nclx and not source.info.get("icc_profile"):
+        source.info["cicp"] = nclx["color_primaries"], nclx["transfer_characteristics"]
+    return source
+
+
+def _check_boxes(data: bytes) -> None:
+    """Raise a ValueError if the file was cut off: libheif would leave the missing tiles gray."""
+    position = 0
+    while position + 16 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, position)
+        if size == 1:
+            size = int.from_bytes(data[position + 8 : position + 16], "big")
+        if size < 8:  # 0: the rest of the file
+            return
+        position += size
+        if position > len(data) and kind in _WHOLE_BOXES:
+            raise ValueError("a box is cut off")
 
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:

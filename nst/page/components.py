@@ -20,6 +20,8 @@ from nst import images
 from nst.page import thumbnails, translation
 from nst.page.programs import ARGUMENTS, UPLOAD, brief
 
+PREVIEW = ".preview.webp"  # ends the name of the file that is shown instead of the one beside it
+
 component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
 
 
@@ -77,13 +79,16 @@ class Page(gr.Blocks):
 class Upload(gr.Image):
     """An image input that returns the path of the untouched file: only `images.load` decodes pictures.
 
-    Examples are shown as small copies, because the files have up to a megabyte.
+    Examples, of up to a megabyte, are shown as small copies, and files that browsers cannot show as previews.
     """
 
     is_template = True  # uses Gradio's own front end
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        return thumbnails.original(payload.path) if payload and payload.path else None
+        if payload is None or not payload.path:
+            return None
+        original = payload.path.removesuffix(PREVIEW)
+        return thumbnails.original(original if Path(original).exists() else payload.path)
 
     def postprocess(self, value: Any) -> Any:
         return super().postprocess(thumbnails.stand_in(value) if value else None)

@@ -4,7 +4,6 @@ import contextlib
 import html
 import inspect
 import json
-import logging
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -19,7 +18,7 @@ from nst.images import ImageError
 from nst.page import display, sharing
 from nst.page.display import error_message, message
 from nst.page.programs import ARGUMENTS, Reader, brief
-from nst.page.results import View, cache_file, offer_download, show
+from nst.page.results import View, cache_file, log_failure, offer_download, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
 from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_FINEST, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
@@ -29,8 +28,6 @@ from nst.settings import Settings
 
 FILM_BYTES = 8_000_000
 USUAL = 384, 512  # height, width of the picture whose expected time is shown
-
-log = logging.getLogger(__name__)
 
 
 class Handlers:
@@ -96,7 +93,7 @@ class Handlers:
         reader = Reader.of(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
-        yield View(sentence=tr(PREPARING), wipe="", canvas=None, after=hidden, more=hidden, **_buttons("painting"))
+        yield View(sentence=tr(PREPARING), canvas=None, after=hidden, more=hidden, **_buttons("painting"))
         try:
             with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
                 for frame in frames:
@@ -109,12 +106,14 @@ class Handlers:
                         continue
                     sentence = display.progress(frame, run.settings.scales())
                     news = sentence if sentence != shown else gr.skip()  # screen readers read each change aloud
+                    wipe = gr.skip() if shown else ""  # what was there stays until the first frame
                     shown = sentence
-                    yield View(frame.image, news, display.numbers(frame, run.history), bar=display.bar(frame))
+                    numbers, bar = display.numbers(frame, run.history), display.bar(frame)
+                    yield View(run.shown(frame.image), news, numbers, wipe, bar=bar)
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = brief(str(error))
         except Exception:
-            log.exception("Painting failed")
+            log_failure("Painting failed", *_names(run))
             problem = tr(FAULT)
         last = View(**_buttons("idle"))
         with contextlib.ExitStack() as stack:
@@ -123,9 +122,9 @@ class Handlers:
                     folder = stack.enter_context(tempfile.TemporaryDirectory())  # Gradio copies the file from it
                     last = self._finished(run, Path(folder))
                 except (ImageError, OSError):  # the page has the frame, and Continue makes a file of the run
-                    log.exception("Saving failed")
+                    log_failure("Saving failed", *_names(run))
                     problem = f"{tr(NOT_SAVED)} {tr(COPY)}"
-                    last = last._replace(picture=run.frame.image, more=gr.update(visible=True))
+                    last = last._replace(picture=run.shown(run.frame.image), more=gr.update(visible=True))
             yield last._replace(sentence=error_message(problem)) if problem else last
         if problem:
             raise gr.Error(problem, visible=False, print_exception=False)
@@ -155,7 +154,7 @@ class Handlers:
                 run.film.write(path, max_bytes=FILM_BYTES)
                 film = Path(cache_file(path))
         except (ImageError, OSError):  # as when the disk is full
-            log.exception("Saving a film failed")
+            log_failure("Saving a film failed", *_names(run))
             return error_message(tr(NOT_SAVED)), gr.update(visible=False)
         return display.film(f"gradio_api/file={film.as_posix()}"), offer_download(film)
 
@@ -200,6 +199,12 @@ class Handlers:
     def on_unload(self, request: gr.Request) -> None:
         """The visitor has closed the page."""
         self.studio.forget(_visitor(request))
+
+
+def _names(run: Run) -> tuple[str, ...]:
+    """Of the visitor's files, and of those that we name after them."""
+    result = display.file_name(run.content, run.style)
+    return result, str(Path(result).with_suffix(timelapse.suffix())), run.content, run.style
 
 
 def _visitor(request: gr.Request) -> str:

@@ -11,15 +11,17 @@ import gradio as gr
 
 from nst import catalogue, images, machine, recipe
 from nst.page import display, sharing
+from nst.page.components import PREVIEW
 from nst.page.display import error_message, message
-from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, show
+from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, delete_later, show
 from nst.page.sharing import PARAMETERS
-from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, NOT_SHOWN, SHARED, painting_words
+from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, SHARED, painting_words
 from nst.page.thumbnails import url
 from nst.page.translation import tr
 from nst.settings import Settings
 
 DEFAULTS = Settings()
+PREVIEW_SIDE = 512  # pixels
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
 TILE = 112  # pixels: twice the size of a painting in the strip
 STARTED = time.monotonic()
@@ -61,23 +63,36 @@ def choose_painting(event: gr.EventData) -> tuple[Any, Any]:
     return cache_file(path), html.escape(credit)
 
 
-def on_upload(path: str | None, last_recipe: str | None) -> tuple[Any, ...]:
-    """Check an uploaded picture; if it carries a recipe, restore its settings and the examples it was made from."""
+def on_upload(path: str | None, last_recipe: str | None, side: str = "content") -> tuple[Any, ...]:
+    """Check an uploaded picture; if it carries a recipe, restore its settings and the examples it was made from.
+
+    `side` names the upload, "content" or "style", which gets a preview of what browsers do not show.
+    """
     unchanged = [gr.skip() for _ in PARAMETERS + TOUCHES]
     try:
         if path:
             images.load(path, longest_side=64)
+        preview = Setup() if path is None or (shown := displayed(path)) == path else Setup(**{side: shown})
         found = recipe.read(path) if path else None
     except ValueError as error:
         return *Setup(note=error_message(str(error))), *unchanged
     if found is None or found.text == last_recipe:  # uploaded again: use it as an ordinary picture
-        is_shown = not path or Path(path).suffix.lower() in SHOWN_BY_BROWSERS
-        return *Setup(note="" if is_shown else message(tr(NOT_SHOWN))), *unchanged
+        return *preview._replace(note=""), *unchanged
     shared = sharing.from_recipe(found, CONTROLS)
-    setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else Setup()
+    setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else preview
     setup = setup._replace(note=message(shared.sentence), last_recipe=found.text)
     touches = (round(100 * found.finishing.get(name, 0)) for name in TOUCHES)
     return *setup, *values_of(shared.settings).values(), *touches
+
+
+def displayed(path: str) -> str:
+    """The file that the page shows for a picture: itself or, where browsers cannot show it, a preview beside it."""
+    if Path(path).suffix.lower() in SHOWN_BY_BROWSERS:
+        return path
+    preview = Path(path + PREVIEW)
+    if not preview.exists():
+        images.save(images.to_uint8(images.load(path, longest_side=PREVIEW_SIDE)), preview, quality=80)
+    return delete_later(str(preview))
 
 
 def on_load(request: gr.Request) -> tuple[Any, ...]:
@@ -120,7 +135,8 @@ def show_result(keys: Sequence[str], sentence: str) -> tuple[Any, ...]:
         numbers=display.numbers(),
         **{"film": hidden, "more": hidden, "paint": shown, "stop": hidden, "leave": hidden},
     )
-    setup = Setup(content, style, credit=html.escape(sharing.credit(made)), note="", last_recipe=made.text)
+    credit = html.escape(sharing.credit(made))
+    setup = Setup(displayed(content), displayed(style), credit=credit, note="", last_recipe=made.text)
     settings = sharing.from_recipe(made, CONTROLS).settings
     return *view, *setup, *values_of(settings).values(), *(0 for _ in TOUCHES)
 

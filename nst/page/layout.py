@@ -108,9 +108,10 @@ def build(studio: Studio) -> gr.Blocks:
 
 def _connect_pictures(inputs: SimpleNamespace, last_recipe: gr.State, setup: list[Any]) -> None:
     """Connect the uploads and the camera."""
-    for upload in (inputs.content, inputs.style):
-        upload.upload(on_upload, [upload, last_recipe], setup, **UNQUEUED)
-    gr.on([inputs.content.input, inputs.style.input], None, None, inputs.credit, js="() => ''", **PRIVATE)
+    for side, upload in (("content", inputs.content), ("style", inputs.style)):
+        upload.upload(partial(on_upload, side=side), [upload, last_recipe], setup, **UNQUEUED)
+    gr.on([inputs.content.input, inputs.style.input], None, None, inputs.credit, js="() => nst.replaced()", **PRIVATE)
+    gr.on([inputs.content.clear, inputs.style.clear], None, None, inputs.note, js="() => ''", **PRIVATE)
     inputs.camera.click(None, js="() => nst.camera()", **PRIVATE)
 
 
@@ -203,6 +204,7 @@ def _inputs() -> SimpleNamespace:
             with gr.Row(elem_id="pictures"):
                 inputs.content = _upload(words("Your photo"), words("Drop a photo here"), "content")
                 inputs.style = _upload(words("A painting"), words("Drop a painting here"), "style")
+            gr.HTML(words(text.PRIVACY), elem_id="privacy")
             inputs.note = gr.HTML(label="Note", elem_id="note")
             with gr.Row(elem_id="actions"):
                 inputs.camera = gr.Button(words("Take a photo"), elem_id="camera")

@@ -14,6 +14,12 @@ window.nst = {
     setRoles();
   },
 
+  // Another file is there: close Gradio's messages about the earlier one.  Returns the credit line, empty.
+  replaced() {
+    document.querySelectorAll(".toast-close").forEach(button => button.click());
+    return "";
+  },
+
   // A sentence in the language of the page.
   say(sentence) {
     return window.gradio_config?.i18n_translations?.[document.documentElement.lang]?.[sentence] || sentence;
@@ -81,14 +87,12 @@ window.nst = {
   camera() {
     const input = Object.assign(document.createElement("input"), {type: "file", accept: "image/*"});
     input.setAttribute("capture", "environment");
-    input.onchange = async () => {
-      const find = () => document.querySelector("#content input[type=file]");
-      if (!find()) document.querySelector("#content button[aria-label='Clear']")?.click();
-      for (let frame = 0; !find() && frame < 120; frame++) await new Promise(requestAnimationFrame);
+    input.onchange = () => {
+      const upload = document.querySelector("#content input[type=file]");
       const files = new DataTransfer();
       files.items.add(input.files[0]);
-      find().files = files.files;
-      find().dispatchEvent(new Event("change", {bubbles: true}));
+      upload.files = files.files;
+      upload.dispatchEvent(new Event("change", {bubbles: true}));
     };
     input.click();
   },

@@ -3,6 +3,7 @@
 import logging
 import re
 import tempfile
+import traceback
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 from gradio import processing_utils
+from gradio.context import LocalContext
 from gradio.utils import get_upload_folder
 
-from nst import finishing, images, recipe
+from nst import finishing, images, recipe, transparency
 from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.page import display
-from nst.page.components import data_url
+from nst.page.components import PREVIEW, data_url
 from nst.page.display import error_message
 from nst.page.text import DELETED, NOT_SAVED
 from nst.page.translation import tr
@@ -69,7 +71,7 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
         return painted, offer_download(Path(painted)), gr.skip()
     try:
         pixels = _pixels(painted)
-        photo = _pixels(content, pixels.shape[:2])
+        photo = _pixels(content, pixels.shape[:2])[..., :3]
         made = recipe.read(painted)
     except ImageError:  # deleted from the cache after a day
         return gr.skip(), gr.skip(), error_message(tr(DELETED))
@@ -80,20 +82,30 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
             images.save(finishing.finish(pixels, photo, Finishing(**touches)), path, texts=texts)
             finished = cache_file(path)
     except (ImageError, OSError):  # as when the disk is full
-        log.exception("Saving failed")
+        log_failure("Saving failed", painted, content)
         return gr.skip(), gr.skip(), error_message(tr(NOT_SAVED))
     return finished, offer_download(Path(finished)), gr.skip()
 
 
 @lru_cache(maxsize=8)  # for a moving slider; safe to cache, because the paths contain hashes of the files
 def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
-    pixels = images.to_uint8(images.load(path, longest_side=max(shape) if shape else None))
+    """uint8 (H, W, 3), or (H, W, 4) with alpha."""
+    picture = images.read(path, longest_side=max(shape) if shape else None)
+    pixels = images.to_uint8(transparency.filled(picture.pixels, picture.alpha))
+    pixels = transparency.cut_out(pixels, picture.alpha)
     return images.rescale(pixels, *shape) if shape else pixels
 
 
 def cache_file(path: Path) -> str:
     """Copy a file to Gradio's cache, the only folder that Gradio serves; it is deleted there after a day."""
-    return processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder())
+    return delete_later(processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder()))
+
+
+def delete_later(path: str) -> str:
+    """Have Gradio delete this file after a day; it does not know all that its components have shown."""
+    if (page := LocalContext.blocks.get(None)) is not None:
+        page.upload_file_set.add(path)
+    return path
 
 
 def cached_file(key: str) -> str:
@@ -104,8 +116,17 @@ def cached_file(key: str) -> str:
     """
     files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
     for file in files:
-        return str(file)
+        if not file.name.endswith(PREVIEW):
+            return str(file)
     raise ImageError(DELETED)
+
+
+def log_failure(what: str, *paths: str) -> None:
+    """Log the exception being handled, without the names of these files, which are the visitor's own."""
+    trace = traceback.format_exc()
+    for path in filter(None, paths):
+        trace = trace.replace(Path(path).name, "(file)")
+    log.error("%s\n%s", what, trace)
 
 
 def offer_download(path: Path) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def _warm_up(studio: Studio) -> None:
 def start(page: gr.Blocks, studio: Studio) -> None:
     """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
     logging.basicConfig(level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the addresses of pictures that programs give
     threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     try:

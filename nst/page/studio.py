@@ -68,7 +68,7 @@ class Run(Painting):
 
     def _take(self, frame: "Frame") -> None:
         super()._take(frame)
-        self.film.append(frame.image)
+        self.film.append(self.shown(frame.image))
         self.history.append(frame)
 
 

@@ -12,7 +12,8 @@ DESCRIPTION = "Turn your photo into a painting: choose both, and watch it being 
 METHOD = "Watch a photo being repainted in the style of a painting, by the method of {paper}."
 INVITATION = "Choose a photo and a painting, or start with an example."
 OPENING = "The Eiffel Tower in the style of The Starry Night. Drag to compare."
-PRIVACY = "Your pictures stay on this server, which deletes them after a day. Nobody is tracked."
+PRIVACY = "Your pictures stay on this server, which deletes them after a day."
+NO_TRACKING = "This page tracks nobody and loads nothing from other servers."
 NOT_FINEST = "Finest quality is not available on this server; Quick is used instead."
 PREPARING = "Preparing …"
 QUEUE_FULL = "Too many visitors are waiting; please come back in a few minutes."
@@ -43,7 +44,7 @@ CONTROLS = {
     ),
     "init": ("Start from", "The photo keeps its outlines; noise lets the painting form its own."),
     "seed": ("Random seed", "A different number gives a different result when starting from noise."),
-    "total_variation_weight": ("Smoothness", "0 keeps all grain, 6 is the default, 50 is very smooth."),
+    "total_variation_weight": ("Smoothness", "0 keeps all grain, 5 is the default, 50 is very smooth."),
     "composition": ("Composition", "How firmly to keep the photo's layout; at 0, figures of the painting may appear."),
     "focus": ("Focus", "How much more the photo's detailed parts count than flat ones, such as a sky; 0: the same."),
     "detail": ("Photo detail", "How much of the photo's fine detail returns at each larger size."),
@@ -91,7 +92,7 @@ def header() -> str:
 
 
 def footer() -> str:
-    """HTML: privacy, and on a Space its source and how to duplicate it; NST_SOURCE names the source elsewhere."""
+    """HTML: no tracking, and on a Space its source and how to duplicate it; NST_SOURCE names the source elsewhere."""
     space = os.environ.get("SPACE_ID", "")
     page = f"https://huggingface.co/spaces/{space}"
     links = {"Source": os.environ.get("NST_SOURCE") or (f"{page}/tree/main" if space else "")}
@@ -102,4 +103,4 @@ def footer() -> str:
         for name, url in links.items()
         if url.startswith("https://")
     )
-    return f"<p>{tr(PRIVACY)}{''.join(shown)}</p>"
+    return f"<p>{tr(NO_TRACKING)}{''.join(shown)}</p>"

@@ -504,10 +504,10 @@ def test_stopping_before_anything_is_painted_writes_nothing(start, tmp_path):
 def test_frames_and_transparency_that_are_left_out_are_told(run, tmp_path):
     frames = [Image.new("RGBA", (40, 30), color) for color in ("red", "#0f08", "blue")]
     frames[1].save(tmp_path / "a.webp", save_all=True, append_images=frames[::2], lossless=True)
-    code, out, err = run("paint", "a.webp", "painting.png", "-o", "out.png", *TINY, "--json", engine="real")
+    code, out, err = run("paint", "photo.jpg", "a.webp", "-o", "out.png", *TINY, "--json", engine="real")
     notes = [
         "Only the first of the 3 pictures in a.webp is painted.",
-        "What is transparent in a.webp is painted as white.",
+        "What is transparent in a.webp is filled with the colors around it.",
     ]
     assert (code, err) == (0, "".join(f"nst: {note}\n" for note in notes))
     assert json.loads(out.splitlines()[-1])["notes"] == notes

@@ -644,6 +644,7 @@ def test_errors_are_one_sentence_where_the_visitor_looks(visit, tmp_path, photo)
     tab = visit(Studio(lambda _: Painter(steps=3)))
     tab.click("#paint")
     tab.wait_for_selector("#sentence .error-message:has-text('There is no photo yet')")
+    assert tab.is_visible("#wipe .beneath")  # the picture that the page opens with
     tab.set_input_files("#content input[type=file]", drawing(tmp_path))
     tab.wait_for_selector("#note .error-message:has-text('drawing.svg is not a picture')")
     tab.click("#paint")

@@ -10,12 +10,14 @@ from urllib.parse import parse_qsl
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.data_classes import ImageData
 from PIL import Image
 
 from nst import catalogue, finishing, images, memory, recipe
 from nst.finishing import Finishing
 from nst.page import handlers as desk_module
 from nst.page import inputs, results, text
+from nst.page.components import Upload
 from nst.page.handlers import Handlers
 from nst.page.inputs import Setup
 from nst.page.results import TOUCHES, View
@@ -235,11 +237,55 @@ def test_bad_pictures_get_a_sentence_at_once_and_when_painted(tmp_path, painting
     assert all(value == SKIP for value in (*setup(dropped)._replace(note=SKIP), *after_setup(dropped).values()))
 
 
-@pytest.mark.parametrize(("suffix", "note"), [(".png", ""), (".tiff", text.NOT_SHOWN), (".PPM", text.NOT_SHOWN)])
-def test_what_browsers_cannot_show_is_told(photo, tmp_path, suffix, note):
+@pytest.mark.parametrize("side", ["content", "style"])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".PPM", ".heic"])
+def test_what_browsers_cannot_show_gets_a_preview(photo, tmp_path, suffix, side):
+    path = str(tmp_path / f"photo{suffix}")
     with Image.open(photo) as picture:
-        picture.convert("RGB").save(tmp_path / f"photo{suffix}")
-    assert note in setup(inputs.on_upload(str(tmp_path / f"photo{suffix}"), None)).note
+        if suffix == ".heic":
+            pytest.importorskip("pillow_heif").from_pillow(picture).save(path)
+        else:
+            picture.convert("RGB").save(path)
+    given = setup(inputs.on_upload(path, None, side))
+    shown, other = (given.content, given.style) if side == "content" else (given.style, given.content)
+    assert given.note == "" and other == SKIP
+    if suffix == ".png":
+        assert shown == SKIP
+        return
+    with Image.open(shown) as preview:
+        assert (preview.format, preview.size) == ("WEBP", (240, 160))
+    upload = Upload(type="filepath")
+    assert upload.preprocess(ImageData(path=shown)) == path == upload.preprocess(ImageData(path=path))
+    Path(path).unlink()
+    assert upload.preprocess(ImageData(path=shown)) == shown
+
+
+def test_a_transparent_photo_gives_a_transparent_picture_also_when_finished(painting, tmp_path):
+    logo = Image.new("RGBA", (128, 96))
+    logo.paste((200, 30, 30, 255), (32, 24, 96, 72))
+    logo.save(tmp_path / "logo.png")
+    canvas, on_white = canvas_of(str(tmp_path / "logo.png"), painting)
+    finished, *_ = results.finish(canvas, 50, 20, 30)
+    for path in (canvas[0], finished):
+        with Image.open(path) as result:
+            assert result.mode == "RGBA"
+            np.testing.assert_array_equal(np.asarray(result)[..., 3], np.asarray(logo)[..., 3])
+            assert np.asarray(result)[24:72, 32:96, :3].max(axis=-1).mean() < 250
+    assert (on_white[0, 0] == 255).all()
+
+
+def test_the_log_of_a_failure_names_no_file_of_the_visitor(photo, painting, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device", "/somewhere/my-photo_Wheat-Field.png")
+
+    canvas, _ = canvas_of(photo, painting)
+    monkeypatch.setattr(images, "save", refuse)
+    results.finish(canvas, 50, 0, 0)
+    with pytest.raises(gr.Error):
+        list(paint(Painter(steps=2).released(), photo, painting))
+    assert caplog.text.count("OSError: [Errno 28] No space left on device") == 2
+    for name in ("my photo", "my-photo", "Wheat"):
+        assert name not in caplog.text
 
 
 def test_a_missing_painting_gets_a_sentence(photo):

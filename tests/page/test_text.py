@@ -34,5 +34,5 @@ def test_the_footer_links_what_there_is(monkeypatch, variables, linked):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     footer = text.footer()
-    assert text.PRIVACY in footer
+    assert text.NO_TRACKING in footer
     assert [part.partition('"')[0] for part in footer.split('href="')[1:]] == linked
