@@ -193,6 +193,16 @@ def wipe(
     )
 
 
+def cards(examples: Sequence[tuple[str, str, str, str]]) -> str:
+    """HTML of a row of examples: (name, title, painter, URL of photo and result side by side) of each."""
+    buttons = "".join(
+        f'<button type="button" class="card" id="pair-{name}" data-name="{name}"><img src="{html.escape(url)}" alt="" '
+        f'loading="lazy"><b>{html.escape(title)}</b><span>{html.escape(painter)}</span></button>'
+        for name, title, painter, url in examples
+    )
+    return f'<div role="group" aria-label="{tr("Examples")}">{buttons}</div>'
+
+
 def paintings(tiles: Sequence[tuple[str, str, str, str]]) -> str:
     """HTML of a strip of paintings to choose from: (name, title, painter, URL of a thumbnail) of each."""
     buttons = "".join(

@@ -16,7 +16,7 @@ from nst.page.display import error_message, message
 from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, delete_later, show
 from nst.page.sharing import PARAMETERS
 from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, SHARED, painting_words
-from nst.page.thumbnails import url
+from nst.page.thumbnails import before_and_after, url
 from nst.page.translation import tr
 from nst.settings import Settings
 
@@ -25,7 +25,8 @@ PREVIEW_SIDE = 512  # pixels
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
 TILE = 112  # pixels: twice the size of a painting in the strip
 STARTED = time.monotonic()
-DOWNLOADS = 1200  # seconds after the start in which paintings are downloaded in the background
+CARD = 150  # pixels of a picture on a card
+DOWNLOADS = 3600  # seconds after the start in which examples are downloaded and painted in the background
 RESULT_QUERY = ("picture", "photo", "painting")  # query names of a link to a visitor's own result, in Canvas order
 
 
@@ -40,19 +41,37 @@ class Setup(NamedTuple):
     paint_trigger: Any = gr.skip()  # any new value starts painting
 
 
-def choose_example(pair: catalogue.Pair) -> tuple[Any, ...]:
-    """Load an example, reset the settings that visitors cannot see, and start painting."""
+def choose_example(event: gr.EventData) -> tuple[Any, ...]:
+    """Load the example whose card was chosen, reset the settings that visitors cannot see, and start painting."""
+    pair = next((pair for pair in sharing.installed_pairs() if pair.name == event.name), None)
+    if pair is None:
+        return *Setup(), *(gr.skip() for _ in PARAMETERS + TOUCHES)
     setup = Setup(*_pictures(pair.content, pair.style), note="", last_recipe=None, paint_trigger=time.time())
     settings = (gr.skip() if name in CONTROLS else value for name, value in values_of(DEFAULTS).items())
     return *setup, *settings, *(0 for _ in TOUCHES)
 
 
-def show_paintings(shown: str | None) -> tuple[Any, Any]:
-    """HTML of the strip of paintings, if it differs from what is shown, and whether to look again for more."""
+def cards() -> str:
+    """HTML of the examples that are here, with the latest of their thumbnails."""
+    examples = []
+    for pair in sharing.installed_pairs():
+        photo, painting = catalogue.find(pair.content), catalogue.find(pair.style)
+        both = before_and_after(photo.path, pair.thumbnail or painting.path, CARD)
+        examples.append((pair.name, tr(pair.title), painting_words(painting)[1], both))
+    return display.cards(examples)
+
+
+def show_examples(shown_cards: str | None, shown_strip: str | None) -> tuple[Any, Any, Any]:
+    """HTML of the cards and of the strip of paintings, if they differ from what is shown, and whether to look again."""
     tiles = [(each.name, *painting_words(each), url(each.path, TILE)) for each in sharing.installed_paintings()]
-    strip = display.paintings(tiles)
-    is_downloading = time.monotonic() - STARTED < DOWNLOADS and not machine.is_offline()
-    return strip if strip != shown else gr.skip(), gr.update(active=is_downloading and bool(catalogue.missing()))
+    strip, row = display.paintings(tiles), cards()
+    is_growing = bool(catalogue.missing()) or not all(pair.thumbnail for pair in sharing.installed_pairs())
+    is_early = time.monotonic() - STARTED < DOWNLOADS and not machine.is_offline()
+    return (
+        row if row != shown_cards else gr.skip(),
+        strip if strip != shown_strip else gr.skip(),
+        gr.update(active=is_early and is_growing),
+    )
 
 
 def choose_painting(event: gr.EventData) -> tuple[Any, Any]:

@@ -9,21 +9,21 @@ from typing import Any
 import gradio as gr
 from gradio.i18n import I18nData
 
-from nst import catalogue
 from nst.finishing import Finishing
-from nst.page import display, kept, presets, sharing, text, thumbnails, translation
+from nst.page import display, kept, presets, text, thumbnails, translation
 from nst.page.components import JSON, Download, LiveImage, Number, Overlay, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
 from nst.page.inputs import (
     DEFAULTS,
     Setup,
+    cards,
     choose_example,
     choose_painting,
     make_link,
     on_load,
     on_upload,
-    show_paintings,
+    show_examples,
     values_of,
 )
 from nst.page.programs import RESULT, schema
@@ -34,7 +34,7 @@ from nst.page.translation import tr
 from nst.settings import Settings
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only `paint_for_programs`, as "paint"
-CARD, LOOK = 150, 200  # pixels of a picture on a card and on a preset
+LOOK = 200  # pixels of a picture on a preset
 CHOOSE_TILE = """element.addEventListener("click", event => {
   const tile = event.target.closest("[data-name]");
   if (tile) trigger("select", {name: tile.dataset.name});
@@ -48,7 +48,7 @@ def build(studio: Studio) -> gr.Blocks:
     gr.set_static_paths([presets.OPENING[0].parent])
     with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(words("html-header"))
-        cards = _gallery()
+        pairs = gr.HTML(words("html-cards"), label="Examples", elem_id="pairs", js_on_load=CHOOSE_TILE)
         paintings = gr.HTML(label="Paintings", elem_id="paintings", js_on_load=CHOOSE_TILE)
         with gr.Row(elem_id="page"):
             inputs, result = _inputs(), _result()
@@ -88,15 +88,14 @@ def build(studio: Studio) -> gr.Blocks:
         page.load(None, js="() => nst.announce()", **PRIVATE)
         again = gr.Timer(15, active=False)
         for event in (page.load, again.tick):
-            event(show_paintings, paintings, [paintings, again], **UNQUEUED)
+            event(show_examples, [pairs, paintings], [pairs, paintings, again], **UNQUEUED)
         paintings.select(choose_painting, None, [inputs.style, inputs.credit], **UNQUEUED)
         page.unload(handlers.on_unload)
         for event in (page.load, inputs.settings["network"].change):
             event(handlers.describe, inputs.settings["network"], inputs.reason, **UNQUEUED)
         _connect_pictures(inputs, last_recipe, setup)
         runs = _connect_painting(handlers, inputs, result, views, paint_trigger, follow_trigger)
-        for pair, card in cards:
-            card.click(partial(choose_example, pair), None, setup, cancels=runs, **UNQUEUED)
+        pairs.select(choose_example, None, setup, cancels=runs, **UNQUEUED)
         _connect_choosers(handlers, inputs, follow_trigger)
         _connect_result(handlers, inputs, result, canvas, runs)
         _connect_kept(page, handlers, result, canvas, views + setup, runs)
@@ -257,15 +256,6 @@ def _result() -> SimpleNamespace:
     return result
 
 
-def _gallery() -> list[tuple[catalogue.Pair, gr.Button]]:
-    """A card for each example; `pictures_css` adds its thumbnail."""
-    with gr.Row(elem_id="pairs"):
-        return [
-            (pair, gr.Button(words(pair.title), elem_id=f"pair-{pair.name}", elem_classes="card"))
-            for pair in sharing.installed_pairs()
-        ]
-
-
 def _opening() -> str:
     """HTML of a finished example, half of it still the photo; served as files, without delay for what follows."""
     photo, painted = (f"gradio_api/file={path.as_posix()}" for path in presets.OPENING)
@@ -345,6 +335,7 @@ def translations() -> gr.I18n:
     """The words of the page in all languages; HTML and CSS have keys of their own."""
     parts = {
         "html-header": text.header,
+        "html-cards": cards,
         "html-explanation": display.explanation,
         "html-footer": text.footer,
         "html-opening": _opening,
@@ -360,12 +351,8 @@ def translations() -> gr.I18n:
 
 
 def pictures_css() -> str:
-    """CSS with the thumbnails of cards and choosers."""
+    """CSS with the pictures of presets."""
     urls = {}
-    for pair in sharing.installed_pairs():
-        photo, painting = catalogue.find(pair.content), catalogue.find(pair.style)
-        painted = pair.thumbnail or painting.path
-        urls[f"#pair-{pair.name}"] = thumbnails.before_and_after(photo.path, painted, CARD)
     for name, (_, _, choices) in text.CHOOSERS.items():
         for index, word in enumerate(choices, start=1):
             urls[_choice(name, index)] = thumbnails.url(presets.thumbnail(word), LOOK)
@@ -376,8 +363,7 @@ def pictures_css() -> str:
 
 def captions_css() -> str:
     """CSS with the captions of pictures in the current language."""
-    pairs = sharing.installed_pairs()
-    texts = {f"#pair-{pair.name}": text.painting_words(catalogue.find(pair.style))[1] for pair in pairs}
+    texts = {}
     for name, (_, _, choices) in text.CHOOSERS.items():
         for index, preset in enumerate(choices.values(), start=1):
             texts[_choice(name, index)] = tr(preset.description)

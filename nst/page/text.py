@@ -29,7 +29,6 @@ LINK_LIMITS = (
 SHARED = "A picture shared with you: {}. Choose a photo of your own to paint yours."
 RESTORED = "Your picture is back with its settings: {}."
 KEPT = "Your pictures of the last day"
-NOT_SHOWN = "Your browser may not show this kind of file, but it is here and can be painted."
 WAITING = "Waiting for your turn …"
 
 # Label and explanation of each setting that visitors can change; programs can change the other settings, too.

@@ -257,14 +257,18 @@ def test_the_first_screen_shows_a_finished_picture_and_loads_little(visit):
     assert made.content.example and made.styles[0].example  # it knows them by their bytes
 
 
-def test_paintings_appear_once_they_are_here(visit, monkeypatch):
-    ours = sharing.installed_paintings()
+def test_examples_and_paintings_appear_once_they_are_here(visit, monkeypatch):
+    ours, pairs = sharing.installed_paintings(), sharing.installed_pairs()
     monkeypatch.setattr(sharing, "installed_paintings", lambda: ours[:1])
+    monkeypatch.setattr(sharing, "installed_pairs", lambda: pairs[:2])
     tab = visit(Studio(lambda _: Painter(steps=2)))
     tab.wait_for_selector("#paintings button")
+    tab.wait_for_function("document.querySelectorAll('#pairs .card').length === 2")
     assert tab.locator("#paintings button").count() == 1
     monkeypatch.setattr(sharing, "installed_paintings", lambda: ours)
+    monkeypatch.setattr(sharing, "installed_pairs", lambda: pairs)
     tab.reload()
+    tab.wait_for_selector(f"#pair-{pairs[-1].name}:visible")
     tab.wait_for_selector(f"#paintings button:nth-of-type({len(ours)}):has-text('{text.painting_words(ours[-1])[1]}')")
 
 
