@@ -44,6 +44,18 @@ class Page(gr.Blocks):
         with translation.speaking(translation.choose(headers.get("accept-language"))):
             return await super().process_api(block_fn, inputs, *more, **options)
 
+    @property
+    def config(self) -> Any:  # type: ignore[override]
+        """Gradio's description of the page, with the words of the current language only: the others are 150 kB."""
+        language = translation.current.get()
+        words = dict((self._config["i18n_translations"] or {}).get(language, {}))
+        css = f"{self._config['css'] or ''}\n{words.pop('css', '')}"
+        return self._config | {"i18n_translations": {language: words}, "css": css}
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self._config = config
+
     def get_api_info(self, *more: Any, **options: Any) -> Any:
         told = super().get_api_info(*more, **options)
         for endpoint in told["named_endpoints"].values():

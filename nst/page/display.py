@@ -185,7 +185,7 @@ def wipe(
     return (
         f'<div class="wipe"><div dir="ltr" style="{_fit_css(width, height)}; --at: {at}%" '
         f'title="{tr("Drag to see the photo")}" onpointerdown="{html.escape(POINTER_DOWN)}" onpointermove="{drag}" '
-        f'onclick="{drag}">{beneath}'
+        f'onclick="this.onpointermove(event)">{beneath}'
         f'<img src="{html.escape(photo_url)}" alt=""><input type="range" min="0" max="100" step="any" value="{at}" '
         f'aria-label="{html.escape(label)}" data-share="{share}" aria-valuetext="{share.format(share=at)}" '
         f'oninput="{html.escape(WIPE_INPUT)}">'

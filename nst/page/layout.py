@@ -48,7 +48,7 @@ def build(studio: Studio) -> gr.Blocks:
     gr.set_static_paths([presets.OPENING[0].parent])
     with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(words("html-header"))
-        pairs = gr.HTML(cards(), label="Examples", elem_id="pairs", js_on_load=CHOOSE_TILE)
+        pairs = gr.HTML(words("html-cards"), label="Examples", elem_id="pairs", js_on_load=CHOOSE_TILE)
         paintings = gr.HTML(label="Paintings", elem_id="paintings", js_on_load=CHOOSE_TILE)
         with gr.Row(elem_id="page"):
             inputs, result = _inputs(), _result()
@@ -332,14 +332,16 @@ def _touches() -> dict[str, Any]:
 
 
 def translations() -> gr.I18n:
-    """The words of the page in all languages; those in HTML have keys of their own."""
+    """The words of the page in all languages; HTML and CSS have keys of their own."""
     parts = {
         "html-header": text.header,
+        "html-cards": cards,
         "html-explanation": display.explanation,
         "html-footer": text.footer,
         "html-opening": _opening,
         "html-bar": display.bar,
         "html-numbers": display.numbers,
+        "css": captions_css,
     }
     tables = {}
     for language, table in translation.TABLES.items():
@@ -349,27 +351,27 @@ def translations() -> gr.I18n:
 
 
 def pictures_css() -> str:
-    """CSS with the pictures of presets, and captions."""
+    """CSS with the pictures of presets."""
     urls = {}
     for name, (_, _, choices) in text.CHOOSERS.items():
         for index, word in enumerate(choices, start=1):
             urls[_choice(name, index)] = thumbnails.url(presets.thumbnail(word), LOOK)
-    pictures = (f"{selector}::before {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items())
-    return "\n".join([*pictures, *(_captions(language) for language in translation.TABLES)])
+    return "\n".join(
+        f"{selector}::before {{ background-image: url({json.dumps(url)}); }}" for selector, url in urls.items()
+    )
 
 
-def _captions(language: str) -> str:
-    """CSS with the captions in one language."""
-    with translation.speaking(language):
-        texts = {}
-        for name, (_, _, choices) in text.CHOOSERS.items():
-            for index, preset in enumerate(choices.values(), start=1):
-                texts[_choice(name, index)] = tr(preset.description)
-        texts["#picture .empty"] = tr("Your picture appears here")
-        taps = {"#content p": tr("Tap to choose a photo"), "#style p": tr("Tap to choose a painting")}
+def captions_css() -> str:
+    """CSS with the captions of pictures in the current language."""
+    texts = {}
+    for name, (_, _, choices) in text.CHOOSERS.items():
+        for index, preset in enumerate(choices.values(), start=1):
+            texts[_choice(name, index)] = tr(preset.description)
+    texts["#picture .empty"] = tr("Your picture appears here")
+    taps = {"#content p": tr("Tap to choose a photo"), "#style p": tr("Tap to choose a painting")}
     rules, touch = (
         "\n".join(
-            f"{selector}:lang({language})::after {{ content: {json.dumps(caption, ensure_ascii=False)}; }}"
+            f"{selector}::after {{ content: {json.dumps(caption, ensure_ascii=False)}; }}"
             for selector, caption in captions.items()
         )
         for captions in (texts, taps)

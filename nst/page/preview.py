@@ -33,7 +33,7 @@ LINKED = ("pair", *CONTROLS, *RESULT_QUERY)  # what a link of ours may have; oth
 
 
 class Preview:
-    """ASGI middleware that replaces Gradio's tags."""
+    """ASGI middleware that replaces Gradio's tags, and decides on the language of the page."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -51,10 +51,7 @@ class Preview:
             else:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
-                    request = Request(scope)
-                    language = choose(request.headers.get("accept-language"))
-                    with speaking(language):
-                        added = tags(request) + LANGUAGE % language.encode()
+                    added = tags(Request(scope)) + LANGUAGE % language.encode()
                     page = CHARSET.sub(lambda found: found[0] + added, TAGS.sub(b"", body), count=1)
                     headers = MutableHeaders(raw=start["headers"])
                     if "gzip" in request.headers.get("accept-encoding", ""):  # six languages fit into a fifth
@@ -64,7 +61,11 @@ class Preview:
                     await send(start)
                     await send({"type": "http.response.body", "body": page})
 
-        await self.app(scope, receive, change if scope["type"] == "http" else send)
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        language = choose(Headers(scope=scope).get("accept-language"))
+        with speaking(language):
+            await self.app(scope, receive, change)
 
 
 def _is_page(message: Message) -> bool:

@@ -21,7 +21,7 @@ from tests.serving import HANG
 CODE, ROOT = Path(text.__file__).parent, Path(__file__).parents[2]
 MARK = "__i18n__"  # begins what Gradio will translate
 LANGUAGES = [language for language in TABLES if language != "en"]
-INVISIBLE = {"Picture", "Sentence", "Result", "Numbers", "Note", "Link", "Paintings"}  # labels for programs
+INVISIBLE = {"Picture", "Sentence", "Result", "Numbers", "Note", "Link", "Paintings", "Examples"}  # labels for programs
 
 
 @pytest.fixture(scope="module")
