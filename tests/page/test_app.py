@@ -282,6 +282,7 @@ def test_the_picture_follows_the_slider(visit):
     tab.click("#strength-chooser label:has-text('Bold')")
     tab.wait_for_function("document.querySelector('#strength input[type=number]').value === '65'")
     wait_until(tab, lambda: painter.settings.strength == 65)  # while it is being painted
+    tab.wait_for_function("document.querySelector('#strength input[type=range]').value === '65'")
     tab.focus("#strength input[type=range]")
     tab.keyboard.press("ArrowRight")
     wait_until(tab, lambda: painter.settings.strength == 66)

@@ -160,6 +160,7 @@ def test_in_german(abroad):
     assert tab.title() == "Neuronaler Stiltransfer"
     for name in ("more-settings", "about", "curious"):
         tab.click(f"#{name} > button")
+    tab.wait_for_selector("#numbers:has-text('Restzeit')")
     page = tab.inner_text("body")
     for german in ("Malen", "Pinselgröße", "Ihr Foto", "Gemälde", "Gram-Matrizen", "Restzeit", "Ihre Bilder bleiben"):
         assert german in page
