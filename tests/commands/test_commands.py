@@ -576,9 +576,9 @@ def test_a_size_that_does_not_fit_is_lowered_and_said(run, tmp_path, monkeypatch
     sentence = r"512 pixels do not fit into this machine's memory: painted at (\d+)\."
     code, out, err = run("paint", "photo.jpg", "painting.png", "-o", "out.png", "--json", behavior="little memory")
     assert code == 0
-    painted = int(re.fullmatch(rf"nst: {sentence}\n", err)[1])
+    painted = int(re.search(rf"^nst: {sentence}$", err, re.MULTILINE)[1])
     assert painted % 32 == 0
-    assert re.fullmatch(sentence, json.loads(out.splitlines()[-1])["notes"][0])
+    assert any(re.fullmatch(sentence, note) for note in json.loads(out.splitlines()[-1])["notes"])
     assert size(tmp_path / "out.png") == ("PNG", painted, painted * 3 // 4)
     assert f"settings: size {painted}\n" in re.sub(" +", " ", run("recipe", "out.png", engine="real")[1])
 
@@ -592,8 +592,8 @@ def test_where_no_size_fits_it_is_refused(run, tmp_path, monkeypatch):
 def test_memory_that_runs_out_leaves_the_scale_before(run, tmp_path):
     (tmp_path / "out.png").write_bytes(b"old")
     code, out, err = run(*paint("--json", "--size", 256, "--min-scale", 128), behavior="too large")
-    assert (code, err) == (0, "nst: 256 pixels are too many.\n")
-    assert json.loads(out.splitlines()[-1])["notes"] == [err.removeprefix("nst: ").strip()]
+    assert (code, err.splitlines()[-1]) == (0, "nst: 256 pixels are too many.")
+    assert "256 pixels are too many." in json.loads(out.splitlines()[-1])["notes"]
     assert size(tmp_path / "out.png") == ("PNG", 128, 96)
     assert "\npicture: 128 x 96 pixels, 3 steps\n" in re.sub(" +", " ", run("recipe", "out.png", engine="real")[1])
 
