@@ -109,7 +109,10 @@ def test_what_is_copied_is_there_and_nothing_else_goes_in():
     assert [source for source in wanted if not files(source)] == []
     assert {path.name for path in ROOT.iterdir() if goes_in(path)} == wanted
     inside = [path for source in wanted for path in files(source)]
-    assert {path.suffix for path in inside} <= {"", *".py .npz .typed .css .js .jpg .png .json .txt".split()}
+    assert {path.suffix for path in inside} <= {
+        "",
+        *[".py", ".npz", ".typed", ".css", ".js", ".jpg", ".png", ".json", ".txt"],
+    }
     assert not goes_in(ROOT / "nst" / "__pycache__" / "studio.cpython-311.pyc")
 
 
