@@ -404,7 +404,7 @@ class Student(keras.Model):
         """Input of the layer's convolution, and how many of its outer rows zero padding has contaminated."""
         if layer.endswith("conv1") and stride(layer) > 1:
             x, spoiled = self._pool(x, 2, 2), (spoiled + 1) // 2
-        if layer == "block3_conv1" or spoiled >= MARGIN // stride(layer):  # at the layers where `nst.features` does
+        if spoiled >= MARGIN // stride(layer):  # as in `nst.features`
             x, spoiled = _renewed(x, MARGIN // stride(layer)), 0
         return x, spoiled
 
