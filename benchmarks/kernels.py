@@ -42,11 +42,9 @@ def plain_subsample(x: tf.Tensor, margin: int, size: tuple, phase: Any) -> tf.Te
     return x[:, margin + down : margin + size[0] + down : 2, margin + across : margin + size[1] + across : 2]
 
 
-def plain_covariance(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    mean = tf.reduce_mean(x, axis=(1, 2), keepdims=True)
-    rows = tf.reshape(x - mean, (x.shape[0], -1, x.shape[-1]))
-    count = tf.cast(tf.shape(rows)[1], tf.float32)
-    return tf.cast(tf.matmul(rows, rows, transpose_a=True), tf.float32) / count, tf.cast(mean[:, 0, 0], tf.float32)
+def plain_gram_matrix(x: tf.Tensor) -> tf.Tensor:
+    rows = tf.reshape(x, (x.shape[0], -1, x.shape[-1]))
+    return tf.cast(tf.matmul(rows, rows, transpose_a=True), tf.float32) / tf.cast(tf.shape(rows)[1], tf.float32)
 
 
 def plain_average_pool(x: tf.Tensor) -> tf.Tensor:
@@ -61,7 +59,7 @@ PLAIN: dict[str, Callable[[], Any]] = {  # what is put in the place of what
     "convolution with constant kernels": lambda: patch.object(features, "SMALL", 0),
     "convolution.average_pool": lambda: patch.object(features, "average_pool", plain_average_pool),
     "winograd": lambda: patch.object(winograd, "MIN_CHANNELS", sys.maxsize),
-    "statistics (chunks, gradient)": lambda: patch.object(losses, "covariance", plain_covariance),
+    "statistics (chunks, gradient)": lambda: patch.object(losses, "gram_matrix", plain_gram_matrix),
 }
 
 

@@ -21,7 +21,13 @@ PRESET = Settings(size=384, network="compact")
 # Photo, painting, and rows and columns to show, pixel by pixel: a face for the strength, the sky for the strokes
 STRENGTH = "lion", "starry-night", np.s_[50:200, 75:275]
 BRUSH_SIZE = "tower", "starry-night", np.s_[10:160, 0:200]
-LIMITS = {"opening": (1024, 90_000), "painted": (360, 35_000), "looks": (200, 12_000)}  # longest side in pixels, bytes
+LIMITS = {  # longest side in pixels, bytes
+    "opening": (1024, 90_000),
+    "painted": (360, 35_000),
+    "looks": (200, 12_000),
+    "page": (512, 82_000),
+}
+MESSENGERS = Path(presets.__file__).with_name("preview.jpg")  # the same picture as the pair "starry-lion"
 OPENING = Settings(size=1024, network="compact")
 
 
@@ -65,7 +71,10 @@ def main(names: Sequence[str]) -> None:
     ours = {example.name for example in catalogue.examples() if example.path.parent == catalogue.FOLDER}
     for pair in catalogue.PAIRS:
         if pair.style in ours and (not names or pair.name in names):
-            write(preview(transfer, pair.content, pair.style, PAIR), catalogue.FOLDER / "painted" / f"{pair.name}.jpg")
+            painted = preview(transfer, pair.content, pair.style, PAIR)
+            write(painted, catalogue.FOLDER / "painted" / f"{pair.name}.jpg")
+            if pair.name == "starry-lion":
+                write(painted, MESSENGERS)
     for table, (content, style, detail) in ((presets.STRENGTHS, STRENGTH), (presets.BRUSH_SIZES, BRUSH_SIZE)):
         for name, preset in table.items():
             if not names or name in names:

@@ -41,7 +41,7 @@ class CatalogueError(ValueError):
 
 @dataclass(frozen=True)
 class Original:
-    """A real painting, or a photo, and where to download it."""
+    """Credits of a historical painting or a photo that is not ours, and where to download it."""
 
     title: str
     artist: str

@@ -66,7 +66,7 @@ class Painting:
     @property
     def substituted(self) -> bool:
         """Whether the compact network paints although the settings or NST_NETWORK name VGG-19."""
-        asked = weights.preferred()[0] if self.settings.network == "auto" else self.settings.network
+        asked = weights.requested(self.settings.network)
         return self.network is not None and (asked, self.network.name) == ("vgg19", "compact")
 
     def check(self, settings: Settings) -> None:

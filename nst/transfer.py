@@ -17,7 +17,7 @@ from nst.objective import Objective
 from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.progress import Progress
 from nst.settings import Settings
-from nst.weights import CONVOLUTIONS, preferred
+from nst.weights import CONVOLUTIONS, requested
 
 COMPACT_COST = 0.4  # rough step time of the compact network relative to a VGG's, to estimate the time left
 
@@ -207,7 +207,7 @@ class StyleTransfer:
             return f"; for {layer} use a file with all of VGG-19, or no file: Keras' VGG-19 has it"
         if self.network.name != "compact":
             return ""
-        if (preferred()[0] if settings.network == "auto" else settings.network) == "vgg19":
+        if requested(settings.network) == "vgg19":
             return f". {self.network.reason}"  # VGG-19 was asked for and is missing
         return f'; for {layer} use --network vgg19 ("Finest" on the page), which downloads 80 MB if VGG-19 is missing'
 

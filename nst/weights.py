@@ -119,6 +119,11 @@ def preferred() -> tuple[str, str]:
     return "auto", f"NST_NETWORK is {named!r}, which is taken for auto; it should be auto, compact or vgg19."
 
 
+def requested(network: str) -> str:
+    """The network that a setting asks for: with "auto", the one that NST_NETWORK names."""
+    return preferred()[0] if network == "auto" else network
+
+
 def imagenet(download: bool | None = None) -> Weights:
     """VGG-19's ImageNet weights, from this machine or downloaded by Keras.
 

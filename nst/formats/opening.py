@@ -38,7 +38,7 @@ _LOSSLESS = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # JPEG frame
 
 _PNG_PICTURE, _PNG_NOTES = b"IHDR PLTE IDAT IEND acTL fcTL fdAT".split(), b"tRNS gAMA cHRM sRGB eXIf".split()
 
-# Bytes a pixel: of Pillow's modes, with NumPy's copy of the deep ones; and what decoders hold beside the result.
+# Bytes per pixel: of a decoded image by mode, with NumPy's copy of a deep one; and what decoders hold beside it.
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 6, "I;16B": 6, "I": 12, "F": 12}
 _DECODER_BYTES = {"WEBP": 8, "AVIF": 8, "HEIF": 12, "JPEG2000": 8, "TIFF": 4}
 
@@ -56,7 +56,7 @@ class Source:
     frames: int = 1
     orientation: int = 0  # of EXIF; 0: Pillow knows it
     bytes_per_pixel: float = 0  # held once decoded
-    full_bytes: float = 0  # held while decoding, however far the result is reduced
+    full_bytes: float = 0  # per pixel of the file, held while decoding, however far the result is reduced
     largest_tile: int = 0  # pixels
     decode: Callable[[], Image.Image] | None = None  # instead of `image.load`
 
@@ -110,7 +110,9 @@ def open_bytes(data: bytes, name: str) -> Source:
     if at >= 0 and not source.info.get("icc_profile"):
         source.info["cicp"] = struct.unpack_from(">HH", data, at + 8)
     with contextlib.suppress(Exception):  # later frames may be damaged
-        source.frames = getattr(_pillow(data), "n_frames", 1)  # another one, since counting moves to the last
+        source.frames = getattr(
+            _pillow(data), "n_frames", 1
+        )  # of a second image, because counting seeks to the last frame
     return source
 
 
@@ -142,7 +144,7 @@ def _open_tiff(data: bytes, name: str) -> Source:
 
 
 def _open_png(data: bytes, name: str) -> Source:
-    """Check the checksums, drop texts and profiles, which may unpack to anything, and read what Pillow does not."""
+    """Verify checksums, hide packed texts and profiles from Pillow, which may unpack to anything, and read notes."""
     kept, chunks, position, kind = bytearray(data[:8]), {}, 8, b""
     view = memoryview(data)
     while kind != b"IEND":
@@ -244,7 +246,7 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
 
 
 def _clear_deep(png: bytes, clear: tuple[int, int, int]) -> Image.Image:
-    """A PNG of 16-bit RGB with one transparent color, as RGBA; Pillow compares only the high bytes, with all of it."""
+    """A PNG of 16-bit RGB with one clear color, as RGBA; Pillow would compare the high bytes with all 16 bits of it."""
     high, low = _pillow(png), _pillow(png)
     low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]  # pyright: ignore[reportAttributeAccessIssue]
     equal = [np.asarray(part) == np.array(clear) // scale % 256 for part, scale in ((high, 256), (low, 1))]

@@ -17,10 +17,8 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like, traverse
 
 from nst import images
-from nst.page import thumbnails, translation
+from nst.page import cache, translation
 from nst.page.programs import ARGUMENTS, UPLOAD, brief
-
-PREVIEW = ".preview.webp"  # ends the name of the file that is shown instead of the one beside it
 
 component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
 
@@ -85,13 +83,10 @@ class Upload(gr.Image):
     is_template = True  # uses Gradio's own front end
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        if payload is None or not payload.path:
-            return None
-        original = payload.path.removesuffix(PREVIEW)
-        return thumbnails.original(original if Path(original).exists() else payload.path)
+        return cache.original(payload.path) if payload and payload.path else None
 
     def postprocess(self, value: Any) -> Any:
-        return super().postprocess(thumbnails.stand_in(value) if value else None)
+        return super().postprocess(cache.stand_in(value) if value else None)
 
 
 def _label(block: Any) -> str:
@@ -169,26 +164,6 @@ class LiveImage(gr.Image):
         if isinstance(value, np.ndarray):
             return ImageData(url=data_url(images.encode_jpeg(value)), orig_name="frame.jpg")
         return super().postprocess(value)  # type: ignore[return-value]
-
-
-class Download(gr.DownloadButton):
-    """A download button that the API omits: the picture output is the same file."""
-
-    is_template = True
-
-    @property
-    def skip_api(self) -> bool:
-        return True
-
-
-class Overlay(gr.HTML):
-    """HTML that the API omits: it is only for display."""
-
-    is_template = True
-
-    @property
-    def skip_api(self) -> bool:
-        return True
 
 
 def data_url(jpeg: bytes) -> str:

@@ -16,9 +16,10 @@ import gradio as gr
 from nst import recipe, timelapse
 from nst.images import ImageError
 from nst.page import display, sharing
+from nst.page.cache import cache_file
 from nst.page.display import error_message, message
 from nst.page.programs import ARGUMENTS, Reader, brief
-from nst.page.results import View, cache_file, log_failure, offer_download, show
+from nst.page.results import View, buttons, log_failure, offer_download, show
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
 from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_FINEST, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
@@ -31,7 +32,7 @@ USUAL = 384, 512  # height, width of the picture whose expected time is shown
 
 
 class Handlers:
-    """A visitor is identified by the session hash of the browser's tab."""
+    """Event handlers of one studio.  The session hash of a request identifies the visitor, that is, a browser's tab."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
@@ -47,8 +48,8 @@ class Handlers:
         missing = tr(NOT_FINEST) if (network, engine.network.name) == ("vgg19", "compact") else ""
         time_needed = ""
         if seconds:
-            time = display.about(seconds)
-            time_needed = tr("A picture of {pixels} pixels takes {time} here.", pixels=max(USUAL), time=time)
+            sentence = "A picture of {pixels} pixels takes {time} here."
+            time_needed = tr(sentence, pixels=max(USUAL), time=display.about(seconds))
         return html.escape(f"{missing} {time_needed}".strip())
 
     def paint(
@@ -60,7 +61,7 @@ class Handlers:
         except ValueError as error:
             self.studio.leave(_visitor(request))
             problem = brief(str(error))
-            yield View(sentence=error_message(problem), **_buttons("idle"))
+            yield View(sentence=error_message(problem), **buttons("idle"))
             raise gr.Error(problem, visible=False, print_exception=False) from error
         yield from self._views(_visitor(request), run)
 
@@ -83,7 +84,7 @@ class Handlers:
         run = self.studio.run(visitor)
         if run is None or run.frame is None:
             self.studio.leave(visitor)
-            yield View(sentence=error_message(tr(DELETED)), **_buttons("idle"))
+            yield View(sentence=error_message(tr(DELETED)), **buttons("idle"))
             return
         left = run.frame.steps - run.frame.step
         yield from self._views(visitor, run, at_least=left or steps)
@@ -93,7 +94,7 @@ class Handlers:
         reader = Reader.of(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
-        yield View(sentence=tr(PREPARING), canvas=None, after=hidden, more=hidden, **_buttons("painting"))
+        yield View(sentence=tr(PREPARING), canvas=None, after=hidden, more=hidden, **buttons("painting"))
         try:
             with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
                 for frame in frames:
@@ -115,7 +116,7 @@ class Handlers:
         except Exception:
             log_failure("Painting failed", *_names(run))
             problem = tr(FAULT)
-        last = View(**_buttons("idle"))
+        last = View(**buttons("idle"))
         with contextlib.ExitStack() as stack:
             if run.frame is not None:
                 try:
@@ -135,12 +136,13 @@ class Handlers:
         run.save(path)
         network = tr(NOT_FINEST) if run.substituted else ""
         notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
-        sentence = " ".join(notes)
-        told = {"sentence": sentence, "numbers": display.numbers(run.frame, run.history)}
-        told["bar"] = display.bar(run.frame)
-        view = show(path, (cache_file(path), run.content, run.style), run.shape)
-        return view._replace(
-            **told, **_buttons("idle"), film=gr.update(open=False, visible=True), more=gr.update(visible=True)
+        return show(path, (cache_file(path), run.content, run.style), run.shape)._replace(
+            sentence=" ".join(notes),
+            numbers=display.numbers(run.frame, run.history),
+            bar=display.bar(run.frame),
+            film=gr.update(open=False, visible=True),
+            more=gr.update(visible=True),
+            **buttons("idle"),
         )
 
     def film(self, request: gr.Request) -> tuple[Any, Any]:
@@ -185,7 +187,12 @@ class Handlers:
             run.stop.set()
 
     def steer(self, request: gr.Request, content: str | None, style: str | None, strength: Any) -> Any:
-        """Change the strength of the visitor's picture; a new value starts another run where it had ended."""
+        """Change the strength of the visitor's picture.
+
+        Returns:
+            If no run is active or queued, a timestamp, whose change continues the picture; else no update, since the
+            active run takes the new strength.
+        """
         visitor = _visitor(request)
         run = self.studio.run(visitor)
         if run is None or run.frame is None or (content, style) != (run.content, run.style):
@@ -259,11 +266,3 @@ def _parameters() -> list[inspect.Parameter]:
 Handlers.paint_for_programs.__name__ = "paint"  # becomes the name of the tool for language models
 Handlers.paint_for_programs.__doc__ = _manual()
 Handlers.paint_for_programs.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
-
-
-def _buttons(state: str) -> dict[str, Any]:
-    return {
-        "paint": gr.update(visible=state == "idle"),
-        "stop": gr.update(visible=state == "painting"),
-        "leave": gr.update(visible=False),
-    }

@@ -11,9 +11,9 @@ import gradio as gr
 
 from nst import catalogue, images, machine, recipe
 from nst.page import display, sharing
-from nst.page.components import PREVIEW
+from nst.page.cache import cache_file, cached_file, is_shown_by_browsers, stand_in
 from nst.page.display import error_message, message
-from nst.page.results import TOUCHES, Canvas, View, cache_file, cached_file, delete_later, show
+from nst.page.results import TOUCHES, Canvas, View, buttons, show
 from nst.page.sharing import PARAMETERS
 from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, SHARED, painting_words
 from nst.page.thumbnails import before_and_after, url
@@ -21,8 +21,7 @@ from nst.page.translation import tr
 from nst.settings import Settings
 
 DEFAULTS = Settings()
-PREVIEW_SIDE = 512  # pixels
-SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
+UNCHANGED = (gr.skip(),) * len(PARAMETERS + TOUCHES)
 TILE = 112  # pixels: twice the size of a painting in the strip
 STARTED = time.monotonic()
 CARD = 150  # pixels of a picture on a card
@@ -45,7 +44,7 @@ def choose_example(event: gr.EventData) -> tuple[Any, ...]:
     """Load the example whose card was chosen, reset the settings that visitors cannot see, and start painting."""
     pair = next((pair for pair in sharing.installed_pairs() if pair.name == event.name), None)
     if pair is None:
-        return *Setup(), *(gr.skip() for _ in PARAMETERS + TOUCHES)
+        return *Setup(), *UNCHANGED
     setup = Setup(*_pictures(pair.content, pair.style), note="", last_recipe=None, paint_trigger=time.time())
     settings = (gr.skip() if name in CONTROLS else value for name, value in values_of(DEFAULTS).items())
     return *setup, *settings, *(0 for _ in TOUCHES)
@@ -87,31 +86,20 @@ def on_upload(path: str | None, last_recipe: str | None, side: str = "content") 
 
     `side` names the upload, "content" or "style", which gets a preview of what browsers do not show.
     """
-    unchanged = [gr.skip() for _ in PARAMETERS + TOUCHES]
     try:
         if path:
             images.load(path, longest_side=64)
-        preview = Setup() if path is None or (shown := displayed(path)) == path else Setup(**{side: shown})
+        preview = Setup() if path is None or is_shown_by_browsers(path) else Setup(**{side: stand_in(path)})
         found = recipe.read(path) if path else None
     except ValueError as error:
-        return *Setup(note=error_message(str(error))), *unchanged
+        return *Setup(note=error_message(str(error))), *UNCHANGED
     if found is None or found.text == last_recipe:  # uploaded again: use it as an ordinary picture
-        return *preview._replace(note=""), *unchanged
+        return *preview._replace(note=""), *UNCHANGED
     shared = sharing.from_recipe(found, CONTROLS)
     setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else preview
     setup = setup._replace(note=message(shared.sentence), last_recipe=found.text)
     touches = (round(100 * found.finishing.get(name, 0)) for name in TOUCHES)
     return *setup, *values_of(shared.settings).values(), *touches
-
-
-def displayed(path: str) -> str:
-    """The file that the page shows for a picture: itself or, where browsers cannot show it, a preview beside it."""
-    if Path(path).suffix.lower() in SHOWN_BY_BROWSERS:
-        return path
-    preview = Path(path + PREVIEW)
-    if not preview.exists():
-        images.save(images.to_uint8(images.load(path, longest_side=PREVIEW_SIDE)), preview, quality=80)
-    return delete_later(str(preview))
 
 
 def on_load(request: gr.Request) -> tuple[Any, ...]:
@@ -148,14 +136,16 @@ def show_result(keys: Sequence[str], sentence: str) -> tuple[Any, ...]:
     if made is None:
         raise ValueError("This picture was not painted by this page.")
     width, height = made.size
-    hidden, shown = gr.update(visible=False), gr.update(visible=True)
+    hidden = gr.update(visible=False)
     view = show(Path(painted), (painted, content, style), (height, width))._replace(
         sentence=message(sentence.format(sharing.title(made))),
         numbers=display.numbers(),
-        **{"film": hidden, "more": hidden, "paint": shown, "stop": hidden, "leave": hidden},
+        film=hidden,
+        more=hidden,
+        **buttons("idle"),
     )
     credit = html.escape(sharing.credit(made))
-    setup = Setup(displayed(content), displayed(style), credit=credit, note="", last_recipe=made.text)
+    setup = Setup(content, style, credit=credit, note="", last_recipe=made.text)
     settings = sharing.from_recipe(made, CONTROLS).settings
     return *view, *setup, *values_of(settings).values(), *(0 for _ in TOUCHES)
 

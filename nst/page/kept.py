@@ -12,11 +12,11 @@ import gradio as gr
 
 from nst import images, recipe
 from nst.page import sharing
+from nst.page.cache import cached_file
 from nst.page.components import data_url
 from nst.page.display import error_message
-from nst.page.inputs import Setup, show_result
-from nst.page.results import TOUCHES, Canvas, View, cached_file
-from nst.page.sharing import PARAMETERS
+from nst.page.inputs import UNCHANGED, Setup, show_result
+from nst.page.results import Canvas, View, buttons
 from nst.page.text import DELETED, RESTORED
 from nst.page.translation import tr
 
@@ -56,9 +56,7 @@ def restore(event: gr.EventData) -> tuple[Any, ...]:
     try:
         return show_result(str(getattr(event, "keys", "")).split("/"), tr(RESTORED))
     except ValueError:
-        shown, hidden = gr.update(visible=True), gr.update(visible=False)
-        unchanged = (gr.skip() for _ in PARAMETERS + TOUCHES)
-        return *View(paint=shown, stop=hidden, leave=hidden), *Setup(note=error_message(tr(DELETED))), *unchanged
+        return *View(**buttons("idle")), *Setup(note=error_message(tr(DELETED))), *UNCHANGED
 
 
 def _button(keys: str, url: str, title: str) -> str:

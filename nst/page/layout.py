@@ -11,7 +11,7 @@ from gradio.i18n import I18nData
 
 from nst.finishing import Finishing
 from nst.page import display, kept, presets, text, thumbnails, translation
-from nst.page.components import JSON, Download, LiveImage, Number, Overlay, Page, Radio, Slider, Textbox, Upload
+from nst.page.components import JSON, LiveImage, Number, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
 from nst.page.inputs import (
@@ -229,8 +229,8 @@ def _result() -> SimpleNamespace:
                     alt_text=words("Your photo, repainted"),
                     elem_id="picture",
                 )
-                result.wipe = Overlay(words("html-opening"), elem_id="wipe")
-            result.bar = Overlay(words("html-bar"), elem_id="bar")
+                result.wipe = gr.HTML(words("html-opening"), elem_id="wipe")
+            result.bar = gr.HTML(words("html-bar"), elem_id="bar")
             with gr.Row(elem_id="state"):
                 result.sentence = gr.HTML(words(text.INVITATION), label="Sentence", elem_id="sentence")
                 result.more = gr.Button(words("Continue"), visible=False, elem_id="more")
@@ -239,15 +239,17 @@ def _result() -> SimpleNamespace:
             result.strength = _group("strength")
         with gr.Column(visible=False, elem_id="after") as result.after:
             with gr.Row(elem_id="offers"):
-                result.download = Download(words("Download as PNG"), variant="primary", elem_id="download")
+                result.download = gr.DownloadButton(words("Download as PNG"), variant="primary", elem_id="download")
                 result.share_picture = gr.Button(words("Share picture"), elem_id="share-picture")
                 result.share = gr.Button(words("Copy link"), elem_id="share")
             result.address = gr.HTML(label="Link", elem_id="address")
             with gr.Accordion(words("Finishing touches"), open=False, elem_id="touches"):
                 result.touches = _touches()
             with gr.Accordion(words("Time-lapse"), open=False, elem_id="film") as result.film:
-                result.reel = Overlay(words("Making the film …"), elem_id="reel")
-                result.film_download = Download(words("Download the film"), visible=False, elem_id="film-download")
+                result.reel = gr.HTML(words("Making the film …"), elem_id="reel")
+                result.film_download = gr.DownloadButton(
+                    words("Download the film"), visible=False, elem_id="film-download"
+                )
         with gr.Accordion(words("For the curious"), open=False, elem_id="curious"):
             result.numbers = gr.HTML(words("html-numbers"), label="Numbers", elem_id="numbers")
         result.json = JSON(visible=False, label="Result")  # for programs
@@ -393,7 +395,7 @@ def _kept() -> SimpleNamespace:
         with gr.Row(elem_id="kept-title"):
             gr.HTML(words(text.KEPT))
             clear = gr.Button(words("Clear list"), size="sm", min_width=0, elem_id="clear")
-        strip = Overlay(js_on_load=f"element.addEventListener('click', {press});", elem_id="strip")
+        strip = gr.HTML(js_on_load=f"element.addEventListener('click', {press});", elem_id="strip")
     return SimpleNamespace(strip=strip, clear=clear, stored=gr.JSON(visible=False))
 
 

@@ -1,7 +1,6 @@
 """Finished pictures: displayed, adjusted by finishing touches, and cached for a day."""
 
 import logging
-import re
 import tempfile
 import traceback
 from dataclasses import fields, replace
@@ -11,15 +10,13 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
-from gradio import processing_utils
-from gradio.context import LocalContext
-from gradio.utils import get_upload_folder
 
 from nst import finishing, images, recipe, transparency
 from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.page import display
-from nst.page.components import PREVIEW, data_url
+from nst.page.cache import cache_file
+from nst.page.components import data_url
 from nst.page.display import error_message
 from nst.page.text import DELETED, NOT_SAVED
 from nst.page.translation import tr
@@ -96,37 +93,21 @@ def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
     return images.rescale(pixels, *shape) if shape else pixels
 
 
-def cache_file(path: Path) -> str:
-    """Copy a file to Gradio's cache, the only folder that Gradio serves; it is deleted there after a day."""
-    return delete_later(processing_utils.save_file_to_cache(path, cache_dir=get_upload_folder()))
-
-
-def delete_later(path: str) -> str:
-    """Have Gradio delete this file after a day; it does not know all that its components have shown."""
-    if (page := LocalContext.blocks.get(None)) is not None:
-        page.upload_file_set.add(path)
-    return path
-
-
-def cached_file(key: str) -> str:
-    """Path of the file that `cache_file` or an upload has cached under this key.
-
-    Raises:
-        ImageError: there is no such file.
-    """
-    files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
-    for file in files:
-        if not file.name.endswith(PREVIEW):
-            return str(file)
-    raise ImageError(DELETED)
-
-
 def log_failure(what: str, *paths: str) -> None:
     """Log the exception being handled, without the names of these files, which are the visitor's own."""
     trace = traceback.format_exc()
     for path in filter(None, paths):
         trace = trace.replace(Path(path).name, "(file)")
     log.error("%s\n%s", what, trace)
+
+
+def buttons(state: str) -> dict[str, Any]:
+    """Which of the buttons of a run are shown, as part of a `View`; `state` is "idle" or "painting"."""
+    return {
+        "paint": gr.update(visible=state == "idle"),
+        "stop": gr.update(visible=state == "painting"),
+        "leave": gr.update(visible=False),
+    }
 
 
 def offer_download(path: Path) -> dict[str, Any]:

@@ -107,10 +107,7 @@ class Studio:
                     same = (network.name, network.weights_hash, network.precision, settings.pooling)
                     # Reuse the engine if "auto" resolves to a network that is already loaded.
                     found = self._engines.setdefault(same, engine), network.reason
-                    is_missing = (settings.network, network.name) == (
-                        "vgg19",
-                        "compact",
-                    )  # they may arrive later
+                    is_missing = settings.network == "vgg19" and network.name == "compact"  # it may arrive later
                     self._asked[asked] = found, time.monotonic() + RETRY if is_missing else math.inf
         return found
 

@@ -9,13 +9,8 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from gradio import processing_utils
-from gradio.utils import get_upload_folder
 
-from nst import catalogue, images
-
-PREVIEW = "preview-of-"  # begins the name of a file that stands for an example
-PREVIEW_SIDE = 360  # pixels: the uploads are about 220 wide
+from nst import images
 
 
 def url(path: Path, side: int) -> str:
@@ -28,26 +23,6 @@ def before_and_after(photo: Path, painted: Path, side: int) -> str:
     return _address(_both(photo, painted, side))
 
 
-def stand_in(path: str) -> str:
-    """A small copy in Gradio's cache if the file is an example, else the path itself; `original` undoes it."""
-    name = catalogue.recognize(path)
-    if name is None:
-        return path
-    return processing_utils.save_file_to_cache(_preview(Path(path), name), cache_dir=get_upload_folder())
-
-
-def original(path: str) -> str:
-    """The untouched file that `stand_in` has replaced, else the path itself."""
-    name = Path(path).stem.removeprefix(PREVIEW)
-    if Path(path).stem == name:
-        return path
-    try:
-        picture, _ = catalogue.picture(name, fetch=False)
-    except catalogue.CatalogueError:
-        return path
-    return processing_utils.save_file_to_cache(picture, cache_dir=get_upload_folder())
-
-
 @cache
 def _folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="nst-"))
@@ -57,15 +32,8 @@ def _folder() -> Path:
 
 
 @cache
-def _preview(path: Path, name: str) -> Path:
-    copy = Path(tempfile.mkdtemp(dir=_folder()), f"{PREVIEW}{name}.webp")
-    images.save(_small(path, PREVIEW_SIDE), copy, quality=75)
-    return copy
-
-
-@cache
 def _copy(path: Path, _time: int, side: int) -> Path:
-    return _write(_small(path, side), path, side)
+    return _write(images.to_uint8(images.load(path, side)), path, side)
 
 
 @cache
@@ -73,10 +41,6 @@ def _both(photo: Path, painted: Path, side: int) -> Path:
     gap = np.full((side, max(1, side // 40), 3), 255, np.uint8)
     left, right = (_square(path, side) for path in (photo, painted))
     return _write(np.concatenate([left, gap, right], axis=1), photo, painted, side)
-
-
-def _small(path: Path, side: int) -> np.ndarray:
-    return images.to_uint8(images.load(path, side))
 
 
 def _square(path: Path, side: int) -> np.ndarray:
