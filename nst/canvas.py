@@ -1,6 +1,6 @@
 """The image being painted: its start, its running average, upscaling, and checkpoints."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +23,7 @@ class Checkpoint:
     steps_left: int  # at this scale
     elapsed: float  # seconds since the run began
     step_times: dict[int, float]  # `Progress.step_times`
-
-    def without_moments(self) -> "Checkpoint":
-        """A copy that drops Adam's moments, to resume with other settings."""
-        return replace(self, state=())
+    chroma_amount: float = 0.0  # `color.chroma_amount` of the settings
 
 
 class Canvas(NamedTuple):

@@ -67,8 +67,9 @@ def read(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_sid
 
 
 def is_grey(image: np.ndarray) -> bool:
-    """Whether an image, float (1, H, W, 3) in [0, 1], has no color: its channels differ by 2/255 at most."""
-    return float((image.max(axis=-1) - image.min(axis=-1)).max()) <= 2 / 255
+    """Whether an image, float (1, H, W, 3 or 4) in [0, 1], has no color: its channels differ by 2/255 at most."""
+    colors = image[..., :3]
+    return float((colors.max(axis=-1) - colors.min(axis=-1)).max()) <= 2 / 255
 
 
 def check_array(image: Any, name: str) -> None:
@@ -76,7 +77,7 @@ def check_array(image: Any, name: str) -> None:
     shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
     if shape is None or dtype is None:
         found = f"a {type(image).__name__}"
-    elif len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or not shape[1] * shape[2]:
+    elif len(shape) != 4 or shape[0] != 1 or shape[3] not in (3, 4) or not shape[1] * shape[2]:
         found = f"an array of shape {tuple(shape)}"
     elif not np.issubdtype(dtype, np.floating):
         found = f"an array of {dtype}"

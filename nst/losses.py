@@ -62,16 +62,26 @@ def covariance(features: tf.Tensor) -> Any:
     return (matrix, average), gradient
 
 
-def style_statistics(features: tf.Tensor, kind: str) -> Statistics:
+def style_statistics(features: tf.Tensor, kind: str, guide: tf.Tensor | None = None) -> Statistics:
     """The statistics of a layer that the style loss compares.  To blend paintings, average these tensors.
 
     Args:
         features: float (B, H, W, C); cast to float32 where this machine cannot multiply bfloat16 well.
         kind: "covariance" gives (covariance, mean); "gram" gives (Gram matrix,).
+        guide: weights w of positions, float32 (1, H, W, 1) of mean 1: the guided Gram matrix of Gatys et al. 2016
+            (arXiv:1611.07865, eq. 5 and 6) with T = √(w/HW), and the weighted covariance and mean likewise.
     """
     if not has_fast_bfloat16():
         features = tf.cast(features, tf.float32)
-    return covariance(features) if kind == "covariance" else (gram_matrix(features),)
+    if guide is None:
+        return covariance(features) if kind == "covariance" else (gram_matrix(features),)
+    weights = tf.cast(guide, features.dtype)
+    root = tf.sqrt(weights)
+    if kind == "gram":
+        return (gram_matrix(features * root),)
+    average = tf.reduce_mean(tf.cast(features * weights, tf.float32), axis=(1, 2))
+    centered = features - tf.cast(average[:, tf.newaxis, tf.newaxis], features.dtype)
+    return gram_matrix(centered * root), average
 
 
 def content_loss(features: tf.Tensor, target: tf.Tensor, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
@@ -88,7 +98,7 @@ def content_loss(features: tf.Tensor, target: tf.Tensor, weights: tf.Tensor | fl
     return tf.reduce_sum(weights * tf.reduce_sum(tf.square(difference), axis=-1, keepdims=True)) / 2
 
 
-def content_weights(target: tf.Tensor, normalization: str, focus: float) -> tf.Tensor:
+def content_weights(target: tf.Tensor, normalization: str, focus: float, visible: tf.Tensor | float = 1.0) -> tf.Tensor:
     """Weight of each position in the content loss of a layer, float32 (B, H, W, 1), or one for all, (1, 1, 1, 1).
 
     Args:
@@ -97,14 +107,15 @@ def content_weights(target: tf.Tensor, normalization: str, focus: float) -> tf.T
             dimensionless; "paper": all weights are 1.
         focus: 0: all positions weigh the same; 1: each weighs as the energy of P − mean P around it, so that a flat
             sky is left to the painting and houses stay.
+        visible: share of each position that counts, float32 (1, H, W, 1).
     """
     if normalization == "paper":
-        return tf.ones((1, 1, 1, 1))
+        return visible * tf.ones((1, 1, 1, 1))
     target = tf.cast(target, tf.float32)
     average = tf.reduce_mean(target, axis=(1, 2), keepdims=True)
     energy = tf.reduce_sum(tf.square(target - average), axis=-1, keepdims=True) + EPSILON
     smoothed = tf.nn.avg_pool2d(energy, 3, 1, "SAME")
-    weights = 1 - focus + focus * smoothed / tf.reduce_mean(smoothed, axis=(1, 2), keepdims=True)
+    weights = visible * (1 - focus + focus * smoothed / tf.reduce_mean(smoothed, axis=(1, 2), keepdims=True))
     least = MIN_ENERGY * tf.reduce_sum(tf.square(average), axis=-1, keepdims=True)
     return 2 * weights / tf.maximum(tf.reduce_sum(weights * energy), tf.reduce_sum(weights * least))
 

@@ -29,7 +29,7 @@ _initial_bytes = 0  # held by this process before its first run
 _largest_estimate = 0  # of its runs
 
 
-def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], settings: Settings) -> int:
+def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], settings: Settings, batch: int = 1) -> int:
     """The peak memory of a run in bytes, beyond what this process holds once the network is loaded.
 
     On CPUs, this plus the memory held before is within 25 % of the measured peak; see tests/test_memory.py.
@@ -38,6 +38,7 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
         shape: of the finished picture.
         paintings: shapes of the paintings before they are downscaled.
         settings: only padding, style scale and layers matter.
+        batch: pictures painted side by side.
     """
     margin, side = 2 * settings.padding, settings.style_side(max(shape))
     bytes_each = 4 if network.precision == "float32" else 2
@@ -54,7 +55,7 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
 
     downscaled = [images.fit(*painting, min(side, max(painting))) for painting in paintings]  # never upscaled
     style_pass = max((held(painting, heads, *STYLE_PASS) for painting in downscaled), default=0.0)
-    return OVERHEAD + round(max(style_pass, held(shape, trunk + heads, *STEP)))
+    return OVERHEAD + round(max(style_pass, batch * held(shape, trunk + heads, *STEP)))
 
 
 def fit_size(
@@ -72,8 +73,7 @@ def fit_size(
     """
     global _largest_estimate
     about_to_run = room is None
-    if about_to_run and (free := available()) is not None:
-        room = round(SHARE * free) + _reusable()
+    room = _room() if about_to_run else room
     asked = settings.size
     if room is None:
         return settings, ""
@@ -82,6 +82,22 @@ def fit_size(
             _largest_estimate = max(_largest_estimate, held) if about_to_run else _largest_estimate
             return replace(settings, size=size), size_note(asked, size) if size < asked else ""
     raise MemoryError(f"This machine has too little memory left to paint: {room >> 20} MB.")
+
+
+def check_batch(network: "Network", shape: Shape, paintings: Sequence[Shape], settings: Settings, batch: int) -> None:
+    """Raise a MemoryError, with one sentence, unless a batch fits; arguments as for `estimate`."""
+    global _largest_estimate
+    held = estimate(network, shape, paintings, settings, batch)
+    if (room := _room()) is not None:
+        if held > room:
+            raise MemoryError(f"This machine has too little memory left for {batch} pictures at once: {room >> 20} MB.")
+        _largest_estimate = max(_largest_estimate, held)
+
+
+def _room() -> int | None:
+    """Bytes that a run may use now; None if unknown."""
+    free = available()
+    return None if free is None else round(SHARE * free) + _reusable()
 
 
 def _reusable() -> int:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-Losses = dict[str, tf.Tensor]  # "content", "style", "total_variation", "total" -> float32 scalar
+Losses = dict[str, tf.Tensor]  # "content", "style", "total_variation", "total" -> float32 scalar, or (B,) for a batch
 
 
 class Adam(NamedTuple):
@@ -30,14 +30,14 @@ class Adam(NamedTuple):
         return cls(first, second, state.steps)
 
     def step(
-        self, image: tf.Tensor, losses: Losses, gradient: tf.Tensor, learning_rate: tf.Tensor
+        self, image: tf.Tensor, total: tf.Tensor, gradient: tf.Tensor, learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, "Adam"]:
         """The image and the state after one step.
 
         Args:
             image: float32 (1, H, W, 3) in [0, 1].
-            losses: the losses of the image.
-            gradient: the gradient of its total loss.
+            total: the total loss of the image, float32 scalar.
+            gradient: its gradient.
             learning_rate: float32 scalar, in units of the [0, 1] image.
         """
         beta1, beta2, epsilon = 0.9, 0.99, 1e-8
@@ -92,12 +92,12 @@ class LBFGS(NamedTuple):
         return cls(pairs, image, zeros, tf.constant(float("inf")), tf.ones(()), tf.constant(0))
 
     def step(
-        self, image: tf.Tensor, losses: Losses, gradient: tf.Tensor, learning_rate: tf.Tensor
+        self, image: tf.Tensor, total: tf.Tensor, gradient: tf.Tensor, learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, "LBFGS"]:
         """As `Adam.step`; learning_rate is the root mean square of the first step and the maximum of the others."""
         pair = _pair(image - self.image, gradient - self.gradient)
         pairs = tf.cond(pair.rho > 0, lambda: (*self.pairs[1:], pair), lambda: self.pairs)
-        rose = losses["total"] > (1 + TOLERATED_RISE) * self.total
+        rose = total > (1 + TOLERATED_RISE) * self.total
         reach = tf.minimum(self.reach * tf.where(rose, SHRINK, GROW), 1)
 
         # The two-loop recursion, over the pixels that are free to move.
@@ -113,7 +113,7 @@ class LBFGS(NamedTuple):
         step = tf.where(fixed, 0.0, step)
         scale = tf.math.divide_no_nan(reach * learning_rate, tf.sqrt(tf.reduce_mean(tf.square(step))))
         after = tf.clip_by_value(image - tf.where(rho > 0, tf.minimum(scale, 1.0), scale) * step, 0, 1)
-        return after, LBFGS(pairs, image, gradient, losses["total"], reach, self.steps + 1)
+        return after, LBFGS(pairs, image, gradient, total, reach, self.steps + 1)
 
 
 def _pair(s: tf.Tensor, y: tf.Tensor) -> Pair:

@@ -44,9 +44,7 @@ class Progress:
     def advance(self, steps: int = 1) -> None:
         """Count steps of one scale; report its first one separately."""
         now = time.monotonic()
-        if not self._left[0][1]:
-            self._left.pop(0)
-            self._scale_steps = 0
+        self.begin_scale()
         pixels, left = self._left[0]
         self._left[0] = pixels, left - steps
         self.step, self._scale_steps = self.step + steps, self._scale_steps + steps
@@ -56,6 +54,18 @@ class Progress:
             self.step_times.pop(pixels, None)  # so that the new one comes last
             self.step_times[pixels] = (now - self._first_step) / (self._scale_steps - 1)
         self._frame_time_passed = bool(self.step_times) and now >= self._next_frame
+
+    def begin_scale(self) -> None:
+        """Go on to the next scale if the current one is done."""
+        if not self._left[0][1]:
+            self._left.pop(0)
+            self._scale_steps = 0
+
+    def extend(self, steps: int) -> None:
+        """Add steps at the last scale."""
+        pixels, left = self._left[-1]
+        self._left[-1] = pixels, left + steps
+        self.steps += steps
 
     def end_scale(self) -> None:
         """Skip the rest of this scale's steps."""
@@ -76,6 +86,11 @@ class Progress:
     def remaining(self) -> float:
         """Estimated seconds left; 0 while no step time is known."""
         return sum(steps * self._step_time(pixels) for pixels, steps in self._left)
+
+    @property
+    def steps_left(self) -> int:
+        """Steps left at the current scale."""
+        return self._left[0][1]
 
     @property
     def steps_until_frame(self) -> int:

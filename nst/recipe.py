@@ -19,11 +19,14 @@ from nst.settings import Settings
 
 if TYPE_CHECKING:
     from nst.features import Network
+    from nst.masks import Masks
     from nst.transfer import Frame
 
 AnySettings = TypeVar("AnySettings")  # `Settings` or `Finishing`
 
 VERSION = __version__
+MAX_MASK = 5000  # characters of a mask in base64: all of them fit into a recipe
+MAX_MASKS = 5  # of a recipe: more have their hashes only
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,15 @@ class Ingredient:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", _file_name(self.name))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Where a painting went, or what was protected."""
+
+    painting: int | None  # index of the painting; None: the photo was protected there
+    mask_hash: str  # first 16 hex digits of the SHA-256 of its uint8 pixels, row by row
+    png: str  # the mask as a PNG file in base64; "" if that is too large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +66,8 @@ class Recipe:
     steps: int  # steps of the whole run; more than `step` if it was stopped
     settings: Settings  # as requested; `weights` without its folder
     finishing: dict[str, float] = field(default_factory=dict)  # `Finishing` settings other than the defaults
+    masks: tuple[Mask, ...] = ()
+    start: Ingredient | None = None  # the finished picture that it was started from
     steered: bool = False  # settings changed during the run: `settings` are the last ones and give a similar picture
     notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on what `parse` could not read
 
@@ -65,7 +79,7 @@ class Recipe:
         """JSON for `parse`.  Contains every setting, because defaults may change between versions."""
         data = asdict(self)
         del data["notes"]
-        for name in ("finishing", "steered"):
+        for name in ("finishing", "masks", "start", "steered"):
             if not data[name]:
                 del data[name]
         return json.dumps({"nst": data.pop("version"), **data})
@@ -92,13 +106,34 @@ def ingredient(name: str | os.PathLike, image: np.ndarray, example: bool = False
     return Ingredient(os.fspath(name), example, (pixels.shape[1], pixels.shape[0]), pixels_hash)
 
 
+def describe_masks(where: "Masks") -> tuple[Mask, ...]:
+    """The masks of a run, for its recipe."""
+    from nst import masks  # imports SciPy, which is slow and rarely needed
+
+    found = []
+    for painting, mask in (*enumerate(where.paintings), (None, where.protect)):
+        if mask is not None:
+            mask_hash = hashlib.sha256(np.rint(mask * 255).astype(np.uint8).tobytes()).hexdigest()[:16]
+            png = masks.encode(mask)
+            found.append(Mask(painting, mask_hash, png if len(png) <= MAX_MASK and len(found) < MAX_MASKS else ""))
+    return tuple(found)
+
+
+def where(recipe: Recipe) -> "Masks":
+    """The masks of a recipe, as far as it holds them."""
+    from nst import masks
+
+    parts = {mask.painting: masks.decode(mask.png) for mask in recipe.masks if mask.png}
+    return masks.Masks(tuple(map(parts.get, range(len(recipe.styles)))), parts.get(None))
+
+
 def describe(
     settings: Settings,
     network: "Network",
     used: Sequence[Ingredient],
     frame: "Frame",
     picture: np.ndarray,
-    steered: bool = False,
+    **more: Any,
 ) -> Recipe:
     """Make the recipe of a picture.
 
@@ -106,7 +141,7 @@ def describe(
         used: the content, then the styles.
         frame: the last frame of the run, which may have been stopped early.
         picture: uint8 (H, W, 3), as it will be written.
-        steered: whether settings changed during the run.
+        more: further fields of `Recipe`.
     """
     content, *styles = used
     return Recipe(
@@ -120,7 +155,7 @@ def describe(
         step=frame.step,
         steps=frame.steps,
         settings=settings,
-        steered=steered,
+        **more,
     )
 
 
@@ -160,6 +195,8 @@ def parse(text: str) -> Recipe:
             steps=_parse_int(data["steps"]),
             settings=_update(Settings(), data["settings"], notes),
             finishing=_parse_finishing(data["finishing"], notes) if "finishing" in data else {},
+            masks=_parse_masks(data.get("masks", []), len(data["styles"]), notes),
+            start=_parse_ingredient(data["start"]) if "start" in data else None,
             steered=steered,
             notes=tuple(notes),
         )
@@ -171,6 +208,26 @@ def _parse_finishing(values: dict[str, Any], notes: list[str]) -> dict[str, floa
     from nst.finishing import Finishing  # imports SciPy, which is slow and rarely needed
 
     return {name: value for name, value in asdict(_update(Finishing(), values, notes)).items() if value}
+
+
+def _parse_masks(items: list[Any], paintings: int, notes: list[str]) -> tuple[Mask, ...]:
+    """The masks; append a sentence to `notes` if pictures of masks are missing or damaged."""
+    found = {}
+    for item in items[: paintings + 1]:
+        painting, png = item["painting"], item["png"]
+        if painting is not None and _parse_int(painting) >= paintings:
+            raise ValueError(painting)
+        try:
+            if not isinstance(png, str) or not 0 < len(png) <= MAX_MASK:
+                raise ValueError(png)
+            from nst import masks
+
+            masks.decode(png)
+        except ValueError:
+            png = ""
+            notes.append("One of its masks is too large for a recipe, and missing.")
+        found[painting] = Mask(painting, _printable(item["mask_hash"]), png)
+    return tuple(found.values())
 
 
 def _update(settings: AnySettings, values: dict[str, Any], notes: list[str]) -> AnySettings:

@@ -10,6 +10,23 @@ from typing import Any
 
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 MIN_STYLE = 64  # pixels of a painting's longest side that fine strokes leave, where the image has as many
+LIVE = (  # settings that may change during a run
+    "strength",
+    "content_layers",
+    "style_layers",
+    "style_statistics",
+    "composition",
+    "focus",
+    "content_weight",
+    "style_weight",
+    "total_variation_weight",
+    "color",
+    "color_amount",
+    "style_blend",
+    "style_scale",
+    "detail",
+)
+FOLLOWING_STEPS = 60  # steps left, at least, after such a change
 FULL_SIZE = 512  # pixels of the longest side; `Settings.at_scale` adjusts the loss of smaller images
 
 
@@ -65,6 +82,13 @@ class Settings:
     content_weight: float = _knob(0.1, "α, weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, weight of the style loss", 0, 1e6)
     total_variation_weight: float = _knob(5.0, "γ, weight of the total variation loss; higher is smoother", 0, 1e6)
+    color: str = _knob(
+        "painting",
+        "whose colors: the painting's; match: the painting's colors are first matched to the photo's; luminance: only "
+        "lightness is painted",
+        choices=("painting", "match", "luminance"),
+    )
+    color_amount: float = _knob(1.0, "how much of the photo's colors `color` keeps, if not painting", 0, 1)
     style_blend: tuple[float, ...] = _knob((), "share of each painting in a blend; default: equal shares", 0, 1e6)
     style_scale: float = _knob(1.0, "size of the painting relative to the result; smaller gives finer strokes", 0.1, 4)
 
@@ -95,6 +119,8 @@ class Settings:
         for name in ("content_layers", "style_layers"):
             if sum(getattr(self, name).values()) <= 0:
                 raise ValueError(f"{name}: at least one layer needs a weight above 0")
+        if self.style_blend and sum(self.style_blend) <= 0:
+            raise ValueError("style_blend: at least one painting needs a share above 0")
         if not self.steps:
             raise ValueError("steps: at least one number is needed")
         if self.normalization == "paper" and self.style_statistics != "gram":
@@ -135,6 +161,15 @@ class Settings:
         Below MIN_STYLE it would have too few positions for its statistics, and the image become colored noise.
         """
         return max(round(side * self.style_scale), min(side, MIN_STYLE))
+
+    def following(self, wanted: "Settings") -> "Settings":
+        """These settings with those that are LIVE taken from `wanted`."""
+        return replace(self, **{name: getattr(wanted, name) for name in LIVE})
+
+    def with_more_steps(self, steps: int) -> "Settings":
+        """These settings with more steps at the last scale."""
+        *before, last = (count for _, count in self.scales())
+        return replace(self, steps=(*before, last + steps)) if steps else self
 
     def scales(self) -> list[tuple[int, int]]:
         """(longest side in pixels, steps) of each scale, coarsest first; the last side is `size`."""

@@ -1,24 +1,26 @@
 """The engine: repaints a photo, coarse to fine, by minimizing the loss of Gatys, Ecker and Bethge (2015)."""
 
-import math
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from nst import images, memory
+from nst import color, images, masks, memory
 from nst.canvas import Canvas, Checkpoint, start_image
+from nst.controls import Controls
 from nst.features import Network, load_network
-from nst.objective import Objective
+from nst.masks import Masks
+from nst.objective import Objective, losses_and_gradient
 from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.progress import Progress
-from nst.settings import Settings
+from nst.settings import FOLLOWING_STEPS, Settings
 from nst.weights import CONVOLUTIONS, requested
 
+TRY_SIDE = 128  # pixels of the longest side of a try
 COMPACT_COST = 0.4  # rough step time of the compact network relative to a VGG's, to estimate the time left
 
 Scale = tuple[tuple[int, int], int]  # (height, width), steps
@@ -36,6 +38,7 @@ class Frame:
     losses: dict[str, float]  # "content", "style", "total_variation": J's terms without α, β, γ; "total": J
     elapsed: float  # seconds since the run began
     remaining: float  # estimated seconds left; 0 while unknown
+    settings: Settings  # those of the latest step
     checkpoint: Checkpoint | None = None  # with `stylize(…, checkpoints=True)`
     note: str = ""  # one sentence if the picture is smaller than `Settings.size`
 
@@ -61,6 +64,9 @@ class StyleTransfer:
         styles: Sequence[np.ndarray],
         settings: Settings = Settings(),
         *,
+        where: Masks = masks.EVERYWHERE,
+        controls: Controls | None = None,
+        start: np.ndarray | None = None,
         resume: Checkpoint | None = None,
         more_steps: int = 0,
         checkpoints: bool = False,
@@ -69,61 +75,81 @@ class StyleTransfer:
 
         A stopped run resumes from the checkpoint of its last frame with identical results, though L-BFGS loses its
         history; a finished run takes `more_steps`.  Any setting may differ from the first run, and so may the pictures,
-        if the content keeps its proportions; twice the size adds a scale.  The `tolerance` test starts anew.
+        if the content keeps its proportions; a larger size adds scales.  The `tolerance` test starts anew.
 
         Args:
-            content: float32 (1, H, W, 3) RGB in [0, 1], of any size.
+            content: float32 (1, H, W, 3) RGB in [0, 1], of any size; what is transparent in (1, H, W, 4) is no content
+                and gets no style.
             styles: one or more pictures like it; their statistics are blended by `settings.style_blend`.
             settings: all settings of the run.
-            resume: checkpoint to resume from.
+            where: which painting goes where, and what is protected.
+            controls: changes of the run while it is under way.  After a change, FOLLOWING_STEPS are left at least.
+            start: a finished picture to start from, like `content`: only the scales above its size are painted, or the
+                last one if there is none.
+            resume: checkpoint to resume from, instead.
             more_steps: additional steps at the last scale.
             checkpoints: whether frames carry checkpoints, for `resume`; keep only the latest, they are large.
 
         Yields:
-            First the start image, unless resuming; then at most `settings.frames_per_second` frames per second; last
-            the finished picture, whose longest side is `settings.size`.  If the memory does not suffice for a scale,
-            the last frame is that of the scale before, with a note.
+            First the start image, unless there is `start` or `resume`; then at most `settings.frames_per_second`
+            frames per second; last the finished picture, whose longest side is `settings.size`.  If the memory does not
+            suffice for a scale, the last frame is that of the scale before, with a note.
 
         Raises:
             ValueError: a size at which the picture has a side below `images.MIN_SIDE`, a layer that the network does
-                not have, a blend that does not fit the styles, or a checkpoint that does not fit the content and the
-                settings or leaves no steps to do.
+                not have, a blend or masks that do not fit the styles, or a checkpoint that does not fit the content and
+                the settings or leaves no steps to do.
             FloatingPointError: the loss is no longer finite; the frames so far are good.
             MemoryError: the memory ran out, and no finished scale of at least 128 pixels can take the place of the
                 result; the frames so far are good.
         """
-        images.check_array(content, "content")
-        if not styles:
-            raise ValueError("styles: at least one painting is needed")
-        for index, style in enumerate(styles):
-            images.check_array(style, f"styles[{index}]")
-        images.check_strip(content.shape[1], content.shape[2], settings.size, "content")
-        self._check_layers(settings)
-        scales = _scales(content, settings, resume, more_steps)
+        self._check(content, styles, settings, where)
+        scales = _scales(content, settings, start, resume, more_steps)
         progress = self._progress(scales, settings, resume)
         self._step_times = progress.step_times
-        canvas = resume and Canvas.restored(resume)
-        latest: tuple[Canvas, Losses] | None = None  # after the latest step
-        latest_size = 0, 0
-        for (height, width), steps in scales:
+        settings = settings.with_more_steps(more_steps)
+        canvas, chroma_amount = resume and Canvas.restored(resume), resume.chroma_amount if resume else 0.0
+        if start is not None:
+            images.check_array(start, "start")
+            canvas = Canvas.initial(_reduced(start[..., :3], settings.size))
+        latest: tuple[_Scene, Canvas, Losses, Settings] | None = None  # after the latest step
+        for size, _ in scales:
             try:
-                photo = images.resize(content, height, width)
-                engine = self._engine_for(max(height, width), settings)
-                objective = Objective.of(engine.network, photo, styles, settings)
-                step = engine._compile_step(objective, photo, settings)
+                scene = self._scene(content, styles, (settings,), where, size)
                 if canvas is None:
-                    canvas = Canvas.initial(start_image(photo, styles[0], settings, objective.grey))
-                    _, losses = step(canvas, 1)
-                    yield _frame(progress, canvas, losses, steps if checkpoints else None)
-                fits = canvas.image.shape == photo.shape
-                initial = canvas if fits else canvas.upscaled(photo, settings.detail)
-                for canvas, losses, left in _optimize(step, initial, steps, settings.tolerance, progress):
-                    latest, latest_size = (canvas, losses), (height, width)
+                    canvas, chroma_amount = scene.start(settings), scene.chroma_amount
+                    _, losses = scene.step(canvas, 1)
+                    yield _frame(
+                        progress, scene, canvas, losses, settings, progress.steps_left if checkpoints else None
+                    )
+                canvas = scene.fitted(canvas, chroma_amount, settings.detail)
+                progress.begin_scale()
+                convergence = _Convergence(settings.tolerance)
+                while True:
+                    wanted, paintings = (controls and controls.wanted) or (settings, styles)
+                    if settings.following(wanted) != settings:
+                        more = max(0, FOLLOWING_STEPS - progress.steps + progress.step)
+                        progress.extend(more)
+                        settings, styles = settings.following(wanted).with_more_steps(more), paintings
+                        self._check_layers(settings)
+                        scene = self._scene(content, styles, (settings,), where, size)
+                        # The optimizer's moments are of another loss, and would cost steps.
+                        canvas = scene.fitted(canvas._replace(state=None), chroma_amount, settings.detail)
+                    chroma_amount = scene.chroma_amount
+                    if not progress.steps_left:
+                        break
+                    count = min(progress.steps_until_frame, convergence.steps_until_check, progress.steps_left)
+                    canvas, losses = scene.step(canvas, count)
+                    _check_finite(losses, progress.step + count)  # waits for the device
+                    progress.advance(count)
+                    if convergence.reached(count, canvas.average):
+                        progress.end_scale()
+                    latest = scene, canvas, losses, settings
                     if progress.frame_is_due:
-                        yield _frame(progress, canvas, losses, left if checkpoints else None)
+                        yield _frame(progress, *latest, progress.steps_left if checkpoints else None)
             except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-                if latest is None or latest_size == (height, width) or max(latest_size) < memory.SMALLEST:
-                    sentence = f"{max(height, width)} pixels are too many for this machine's memory."
+                if latest is None or not memory.SMALLEST <= max(latest[0].photo.shape[1:3]) < max(size):
+                    sentence = f"{max(size)} pixels are too many for this machine's memory."
                     raise MemoryError(sentence) from error
                 break
         else:
@@ -131,6 +157,50 @@ class StyleTransfer:
         progress.end()
         last = _frame(progress, *latest, 0 if checkpoints else None)
         yield replace(last, note=memory.size_note(settings.size, last.scale))
+
+    def tries(
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        variants: Sequence[Settings],
+        steps: int,
+        *,
+        where: Masks = masks.EVERYWHERE,
+    ) -> Generator[list[Frame], None, None]:
+        """Paint a batch of variants side by side, TRY_SIDE pixels large, all in one compiled step.
+
+        Args:
+            content, styles, where: as for `stylize`.
+            variants: settings that differ only in numbers that are LIVE, but for the colors.
+            steps: of each; going on, a coarsest scale of TRY_SIDE has as many fewer.
+
+        Yields:
+            A frame for each variant, at most `frames_per_second` times a second, with a checkpoint from which `stylize`
+            goes on.
+
+        Raises:
+            ValueError: as for `stylize`.
+        """
+        first = variants[0]
+        self._check(content, styles, first, where)
+        _, height, width, _ = content.shape
+        size = images.fit(height, width, min(TRY_SIDE, first.size))
+        later = sum(steps for scale, steps in _scales(content, first) if max(scale) > max(size))
+        usual = max(steps, dict(_scales(content, first)).get(size, 0))
+        scene = self._scene(content, styles, variants, where, size)
+        canvas = scene.start(first)
+        progress = Progress([(size[0] * size[1] * len(variants), steps)], 1 / first.frames_per_second)
+        while progress.step < steps:
+            count = min(progress.steps_until_frame, steps - progress.step)
+            canvas, losses = scene.step(canvas, count)
+            _check_finite(losses, progress.step + count)
+            progress.advance(count)
+            if progress.frame_is_due:
+                frames = [
+                    _frame(progress, scene, canvas, losses, settings, usual - progress.step, index)
+                    for index, settings in enumerate(variants)
+                ]
+                yield [replace(frame, steps=usual + later) for frame in frames]
 
     def expected_seconds(self, height: int, width: int, settings: Settings) -> float:
         """Estimated seconds of a run for a photo of these proportions, from the latest run; 0 before the first."""
@@ -162,12 +232,37 @@ class StyleTransfer:
         wanted = settings.sketch == "compact" and settings.normalization != "paper" and side < settings.size
         return wanted and self.network.name.startswith("vgg")
 
-    def _compile_step(self, objective: Objective, photo: np.ndarray, settings: Settings) -> StepFunction:
-        """Compile `_run_steps`; return it with the objective and the settings bound."""
+    def _scene(
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        variants: Sequence[Settings],
+        where: Masks,
+        size: tuple[int, int],
+    ) -> "_Scene":
+        """Prepare a scale for a batch of variants of the settings, often of one."""
+        first = variants[0]
+        photo = images.resize(content, *size)
+        seen, styles = color.prepare(photo, styles, first)
+        engine = self._engine_for(max(size), first)
+        made: list[Objective] = []
+        for variant in variants:
+            twins = [replace(earlier, strength=variant.strength) == variant for earlier in variants[: len(made)]]
+            if any(twins):  # spares half of the time of a batch's preparation
+                made.append(made[twins.index(True)].weighted(variant, max(size)))
+            else:
+                made.append(Objective.of(engine.network, seen, styles, variant, where))
+        objectives = tuple(made)
+        step = engine._compile_step(objectives, seen[..., :3], first)
+        return _Scene(photo[..., :3], seen[..., :3], styles[0][..., :3], objectives, step, color.chroma_amount(first))
+
+    def _compile_step(self, objectives: tuple[Objective, ...], photo: np.ndarray, settings: Settings) -> StepFunction:
+        """Compile `_run_steps`; return it with the objectives, one for each image, and the settings bound."""
         optimizer = OPTIMIZERS[settings.optimizer]
-        constants = objective, *(tf.constant(number) for number in (settings.learning_rate, settings.averaging))
+        constants = objectives, *(tf.constant(number) for number in (settings.learning_rate, settings.averaging))
         # Trace for all sizes at once; by itself TensorFlow would generalize only at the second size.
-        canvas = Canvas.initial(photo, optimizer.initial(tf.constant(photo)))
+        image = np.repeat(photo, len(objectives), axis=0)
+        canvas = Canvas.initial(image, optimizer.initial(tf.constant(image)))
         signature = tf.nest.map_structure(_any_size_spec, (canvas, *constants, tf.constant(1)))
         self._compiled_steps.get_concrete_function(*signature)
 
@@ -178,19 +273,35 @@ class StyleTransfer:
         return step
 
     def _run_steps(
-        self, canvas: Canvas, objective: Objective, learning_rate: tf.Tensor, averaging: tf.Tensor, count: tf.Tensor
+        self,
+        canvas: Canvas,
+        objectives: tuple[Objective, ...],
+        learning_rate: tf.Tensor,
+        averaging: tf.Tensor,
+        count: tf.Tensor,
     ) -> tuple[Canvas, Losses]:
         """Run `count` optimizer steps in one compiled loop; return the canvas and the losses before the last step."""
 
         def step(done: tf.Tensor, canvas: Canvas, _: Losses) -> tuple[tf.Tensor, Canvas, Losses]:
             state: Any = canvas.state
-            losses, gradient = objective.losses_and_gradient(self.network, canvas.image, state.steps)
-            image, state = state.step(canvas.image, losses, gradient, learning_rate)
+            losses, gradient = losses_and_gradient(objectives, self.network, canvas.image, state.steps)
+            image, state = state.step(canvas.image, tf.reduce_sum(losses["total"]), gradient, learning_rate)
             return done + 1, canvas.updated(image, state, averaging), losses
 
-        losses = dict.fromkeys((*objective.weights, "total"), tf.zeros(()))
+        losses = dict.fromkeys((*objectives[0].weights, "total"), tf.zeros(len(objectives)))
         variables = tf.constant(0), canvas, losses
         return tf.while_loop(lambda done, *_: done < count, step, variables, parallel_iterations=1)[1:]
+
+    def _check(self, content: np.ndarray, styles: Sequence[np.ndarray], settings: Settings, where: Masks) -> None:
+        """Raise a ValueError, with one sentence, for what `stylize` does not take."""
+        images.check_array(content, "content")
+        if not styles:
+            raise ValueError("styles: at least one painting is needed")
+        for index, style in enumerate(styles):
+            images.check_array(style, f"styles[{index}]")
+        images.check_strip(content.shape[1], content.shape[2], settings.size, "content")
+        masks.check(where, len(styles))
+        self._check_layers(settings)
 
     def _check_layers(self, settings: Settings) -> None:
         for field, layers in (("content_layers", settings.content_layers), ("style_layers", settings.style_layers)):
@@ -231,36 +342,65 @@ class _Convergence:
         return previous is not None and 255 * float(tf.reduce_mean(tf.abs(image - previous))) < self._tolerance
 
 
-def _optimize(
-    step: StepFunction, canvas: Canvas, steps: int, tolerance: float, progress: Progress
-) -> Iterator[tuple[Canvas, Losses, int]]:
-    """Run a scale; yield every few steps the canvas, the losses before its last step, and the steps left."""
-    convergence = _Convergence(tolerance)
-    while steps:
-        count = min(progress.steps_until_frame, convergence.steps_until_check, steps)
-        canvas, losses = step(canvas, count)
-        total = float(losses["total"])  # waits for the device
-        progress.advance(count)
-        if not math.isfinite(total):
-            raise FloatingPointError(f"The loss overflowed at step {progress.step}; try a lower learning rate.")
-        steps -= count
-        if convergence.reached(count, canvas.average):
-            progress.end_scale()
-            steps = 0
-        yield canvas, losses, steps
+class _Scene(NamedTuple):
+    """A scale, prepared for the settings in force.  A batch of variants shares it."""
+
+    photo: np.ndarray  # float32 (1, H, W, 3) in [0, 1]
+    seen: np.ndarray  # the same, as the engine sees it
+    style: np.ndarray  # the first painting, as the engine sees it
+    objectives: tuple[Objective, ...]  # of each image of the batch
+    step: StepFunction
+    chroma_amount: float
+
+    def start(self, settings: Settings) -> Canvas:
+        """The start of a run."""
+        image = start_image(self.seen, self.style, settings, bool(self.objectives[0].grey))
+        return Canvas.initial(np.repeat(image, len(self.objectives), axis=0))
+
+    def fitted(self, canvas: Canvas, chroma_amount: float, detail: float) -> Canvas:
+        """A canvas that was made with another amount of chroma or at a smaller scale, as one of this scene."""
+        height, width = canvas.average.numpy().shape[1:3]
+        if chroma_amount != self.chroma_amount:
+            photo = images.resize(self.photo, height, width)
+            image, average = (
+                tf.constant(color.changed(part.numpy(), photo, chroma_amount, self.chroma_amount))
+                for part in (canvas.image, canvas.average)
+            )
+            canvas = canvas._replace(image=image, average=average)
+        return canvas if (height, width) == self.seen.shape[1:3] else canvas.upscaled(self.seen, detail)
+
+    def picture(self, canvas: Canvas, index: int) -> np.ndarray:
+        """An image of the batch as it is shown, float32 (1, H, W, 3) in [0, 1]."""
+        image = self.objectives[index].shown(canvas.average[index : index + 1]).numpy()
+        return color.shown(image, self.photo, self.chroma_amount)
 
 
-def _scales(content: np.ndarray, settings: Settings, resume: Checkpoint | None, more_steps: int) -> list[Scale]:
+def _check_finite(losses: Losses, step: int) -> None:
+    if not np.isfinite(losses["total"].numpy()).all():
+        raise FloatingPointError(f"The loss overflowed at step {step}; try a lower learning rate.")
+
+
+def _scales(
+    content: np.ndarray,
+    settings: Settings,
+    start: np.ndarray | None = None,
+    resume: Checkpoint | None = None,
+    more_steps: int = 0,
+) -> list[Scale]:
     """The scales left to paint, with their steps."""
     _, height, width, _ = content.shape
     scales = [(images.fit(height, width, side), steps) for side, steps in settings.scales()]
+    if start is not None:
+        scales = [scale for scale in scales if max(scale[0]) > max(start.shape[1:3])] or scales[-1:]
     if resume is not None:
         height, width = resume.image.shape[1:3]
-        sizes = [size for size, _ in scales]
-        if (height, width) not in sizes:
-            wanted = " or ".join(f"{width} x {height}" for height, width in sizes)
+        (rows, columns), _ = scales[-1]
+        fitted = images.fit(content.shape[1], content.shape[2], max(height, width))
+        if max(height, width) > max(rows, columns) or abs(np.subtract(fitted, (height, width))).max() > 1:
+            wanted = f"{columns} x {rows} at most, and the content's proportions"
             raise ValueError(f"resume: a picture of {width} x {height} pixels should have {wanted}")
-        scales = [((height, width), resume.steps_left), *scales[sizes.index((height, width)) + 1 :]]
+        larger = [scale for scale in scales if max(scale[0]) > max(height, width)]
+        scales = [((height, width), resume.steps_left), *larger]
     if more_steps < 0:
         raise ValueError(f"more_steps: {more_steps} should be at least 0")
     size, steps = scales[-1]
@@ -270,29 +410,50 @@ def _scales(content: np.ndarray, settings: Settings, resume: Checkpoint | None, 
     return [(size, steps) for size, steps in scales if steps]
 
 
-def _frame(progress: Progress, canvas: Canvas, losses: Losses, steps_left: int | None) -> Frame:
-    """The current canvas as a frame; with a checkpoint if `steps_left` at this scale is given."""
+def _reduced(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture whose longest side is `side` pixels at most."""
+    _, height, width, _ = picture.shape
+    return images.resize(picture, *images.fit(height, width, min(side, max(height, width))))
+
+
+def _frame(
+    progress: Progress,
+    scene: _Scene,
+    canvas: Canvas,
+    losses: Losses,
+    settings: Settings,
+    steps_left: int | None,
+    index: int = 0,
+) -> Frame:
+    """An image of the canvas as a frame; with a checkpoint if `steps_left` at this scale is given."""
     progress.schedule_frame()
-    picture, checkpoint = canvas.average.numpy(), None
+    picture, checkpoint = scene.picture(canvas, index), None
     if steps_left is not None:
+        own = slice(index, index + 1)
+        state = canvas.state
+        moments = ()
+        if isinstance(state, Adam):
+            moments = (state.first[own].numpy(), state.second[own].numpy(), state.steps.numpy())
         checkpoint = Checkpoint(
-            image=canvas.image.numpy(),
-            average=picture,
+            image=canvas.image[own].numpy(),
+            average=canvas.average[own].numpy(),
             weight=float(canvas.weight),
-            state=tuple(part.numpy() for part in canvas.state) if isinstance(canvas.state, Adam) else (),
+            state=moments,
             step=progress.step,
             steps_left=steps_left,
             elapsed=progress.elapsed,
             step_times=dict(progress.step_times),
+            chroma_amount=scene.chroma_amount,
         )
     return Frame(
         step=progress.step,
         steps=progress.steps,
         scale=max(picture.shape[1:3]),
         image=images.to_uint8(picture),
-        losses={name: float(loss) for name, loss in losses.items()},
+        losses={name: float(loss[index]) for name, loss in losses.items()},
         elapsed=progress.elapsed,
         remaining=progress.remaining,
+        settings=settings,
         checkpoint=checkpoint,
     )
 

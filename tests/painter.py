@@ -19,10 +19,6 @@ class Checkpoint(NamedTuple):
 
     step: int
 
-    def without_moments(self) -> "Checkpoint":
-        """Itself: a `Painter` has no optimizer."""
-        return self
-
 
 class Painter:
     """An engine that blends the two pictures, half of the steps at half of the size, slowly until it is released."""
@@ -46,34 +42,55 @@ class Painter:
         """A second for a thousand pixels of the longest side."""
         return settings.size / 1000
 
-    def stylize(self, content, styles, settings, *, resume=None, more_steps=0, **_) -> Iterator[SimpleNamespace]:
+    def stylize(
+        self, content, styles, settings, *, resume=None, more_steps=0, controls=None, **_
+    ) -> Iterator[SimpleNamespace]:
         self.settings = settings
+        content, style = content[..., :3], styles[0][..., :3]
         self.shapes.append(content.shape[1:3])
         self.steps += more_steps
+        self.settings = settings = settings.with_more_steps(more_steps)
         try:
             for step in range(resume.step + 1 if resume else 0, self.steps + 1):
                 if step == self.fails_at:
                     raise RuntimeError("a fault inside")
                 if self._released.is_set() and self.steps - step and step % (self.steps // 20 or 1):
                     continue
+                if controls and controls.wanted:
+                    self.settings = self.settings.following(controls.wanted[0])
                 size = settings.size if step > self.steps // 2 else settings.size // 2
                 shape = images.fit(*content.shape[1:3], size)
                 share = step / self.steps
-                blend = (1 - share) * images.resize(content, *shape) + share * images.resize(styles[0], *shape)
-                yield SimpleNamespace(
-                    step=step,
-                    steps=self.steps,
-                    scale=size,
-                    image=images.to_uint8(blend),
-                    losses={"content": share, "style": 1 - share, "total_variation": 0.25, "total": 1.25},
-                    elapsed=share,
-                    remaining=1 - share,
-                    checkpoint=Checkpoint(step),
-                    note="",
-                )
+                blend = (1 - share) * images.resize(content, *shape) + share * images.resize(style, *shape)
+                yield self._frame(step, size, blend, self.settings)
                 self._released.wait(timeout=0.15)
         finally:
             self.closed.set()
+
+    def _frame(self, step: int, size: int, picture: np.ndarray, settings: Settings) -> SimpleNamespace:
+        share = step / self.steps
+        return SimpleNamespace(
+            step=step,
+            steps=self.steps,
+            scale=size,
+            image=images.to_uint8(picture),
+            losses={"content": share, "style": 1 - share, "total_variation": 0.25, "total": 1.25},
+            elapsed=share,
+            remaining=1 - share,
+            checkpoint=Checkpoint(step),
+            note="",
+            settings=settings,
+        )
+
+    def tries(self, content, styles, variants, steps, **_) -> Iterator[list[SimpleNamespace]]:
+        """Three grids of pictures of 64 pixels, with as much of the painting as their strength says."""
+        for step in range(1, 4):
+            shape = images.fit(*content.shape[1:3], 64)
+            photo, style = images.resize(content, *shape), images.resize(styles[0], *shape)
+            yield [
+                self._frame(step, 64, photo + variant.strength / 100 * (style - photo), variant) for variant in variants
+            ]
+            self._released.wait(timeout=0.15)
 
     def released(self) -> "Painter":
         """Itself, in twenty frames or so to the end from now on, and without a pause."""
@@ -83,7 +100,9 @@ class Painter:
 
 def picture(path: Path, size: tuple[int, int]) -> str:
     """Colored squares, width x height."""
-    colors = np.random.default_rng(size[0]).integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    colors = np.random.default_rng([*path.name.encode(), size[0]]).integers(
+        0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8
+    )
     Image.fromarray(colors).resize(size).save(path)
     return str(path)
 

@@ -120,6 +120,10 @@ def folder(tmp_path, monkeypatch):
     """Where the commands are run: with the files that they name, without the internet."""
     for number, name in enumerate(("photo.jpg", "painting.jpg", "one.jpg", "two.jpg")):
         Image.effect_noise((96, 80), 40 + 20 * number).convert("RGB").save(tmp_path / name)
+    for name, left in (("here.png", 0), ("face.png", 64)):  # masks
+        mask = Image.new("L", (96, 80))
+        mask.paste(255, (left, 0, left + 32, 80))
+        mask.save(tmp_path / name)
     weights = ROOT / "nst" / "compact.npz"
     shutil.copy(weights, tmp_path / "vgg19.npz")
     monkeypatch.chdir(tmp_path)
@@ -172,6 +176,8 @@ def test_paint(folder, command):
     elif "--weights" in words:  # a whole VGG-19 would take long, and the small one's file is refused
         assert main([*words, "--size=64", "--steps=1"]) == 2
     else:
+        if "--start" in words:
+            assert main(["paint", "tower", "starry-night", "-o", "out.png", "--size=64", "--steps=1"]) == 0
         assert main([*words, "--size=64", "--steps=1"]) == 0
         assert Path(words[words.index("-o") + 1]).is_file()
 
@@ -199,7 +205,8 @@ def test_python(folder, served, page):
     if page == "docs/api.md":
         names["client"].close()
         assert size_of(folder / "more.png") == ("PNG", 64)
-        assert names["frame"].step == names["frame"].steps == 20 + 10 + 2
+        assert names["frame"].step == names["frame"].steps == sum(names["frame"].settings.steps)
+        assert names["frame"].settings.strength == 70  # as steered
         documented = " ".join(row[0] for row in table("docs/api.md", "in `result`"))
         assert re.findall("`(.*?)`", documented) == list(names["result"])
         assert size_of(names["picture"]) == size_of(names["job"].result()[0]) == ("PNG", 384)

@@ -48,7 +48,7 @@ WRONG = {
     "floats up to 255": (255 * PHOTO, "numbers from"),
     "bytes": ((255 * PHOTO).astype(np.uint8), "uint8"),
     "no batch axis": (PHOTO[0], r"\(40, 64, 3\)"),
-    "alpha": (PHOTO[..., [0, 1, 2, 2]], r"\(1, 40, 64, 4\)"),
+    "grey": (PHOTO[..., :1], r"\(1, 40, 64, 1\)"),
     "two pictures": (np.concatenate([PHOTO, PHOTO]), r"\(2, 40, 64, 3\)"),
     "NaN": (np.where(PHOTO > 0.5, np.nan, PHOTO), "not finite"),
     "empty": (PHOTO[:, :0], r"\(1, 0, 64, 3\)"),

@@ -22,7 +22,7 @@ def descent(optimizer, objective, image, rate=0.02, state=None) -> Iterator[Iter
     state = optimizer.initial(image, state)
     while True:
         losses, gradient = objective(image)
-        image, state = state.step(image, losses, gradient, tf.constant(rate))
+        image, state = state.step(image, losses["total"], gradient, tf.constant(rate))
         yield Iterate(image, losses, state)
 
 

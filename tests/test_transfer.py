@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 
 from nst import images
+from nst import transfer as transfer_module
 from nst.canvas import Canvas
 from nst.features import Network, load_network
-from nst.objective import Objective, style_targets
+from nst.objective import Objective, blended, style_targets
 from nst.progress import Progress
 from nst.settings import Settings
 from nst.transfer import COMPACT_COST, Frame, StyleTransfer
@@ -212,12 +213,9 @@ def test_start_pictures(transfer, init):
 def test_styles_blend_by_their_shares(transfer):
     other = toy.picture(40, 40, seed=3) ** 3
 
-    def statistics(styles, blend):
-        settings = replace(toy.SETTINGS, style_blend=blend)
-        return style_targets(transfer.network, styles, 64, settings)["block1_conv1"]
-
-    blended = statistics([STYLE, other], (3, 1))
-    for both, one, two in zip(blended, statistics([STYLE], ()), statistics([other], ()), strict=True):
+    collected = style_targets(transfer.network, [STYLE, other], 64, toy.SETTINGS)
+    mixed = blended(collected, (3, 1))["block1_conv1"]
+    for both, one, two in zip(mixed, *collected["block1_conv1"], strict=True):
         np.testing.assert_allclose(both, 0.75 * one + 0.25 * two, rtol=1e-5, atol=1e-7)
     assert (paint(transfer, styles=(STYLE, other), style_blend=(3, 1))[-1].image != paint(transfer)[-1].image).any()
 
@@ -492,9 +490,11 @@ def test_a_resumed_run_adds_scales(transfer):
 
 def test_a_checkpoint_that_does_not_fit_is_refused(transfer):
     finished = go_on(transfer, None)[-1].checkpoint
-    for changes in ({"size": 80}, {"content": toy.picture(64, 64)}):
-        with pytest.raises(ValueError, match=r"^resume: a picture of 64 x 40 pixels should have \d+ x"):
-            go_on(transfer, finished, **changes)
+    with pytest.raises(ValueError, match="^resume: a picture of 64 x 40 pixels should have 64 x 64 at most, and the"):
+        go_on(transfer, finished, content=toy.picture(64, 64))
+    larger = go_on(transfer, None, size=80)[-1].checkpoint
+    with pytest.raises(ValueError, match="^resume: a picture of 80 x 50 pixels should have 64 x 40 at most"):
+        go_on(transfer, larger)
     for more_steps, right in ((0, "above 0"), (-1, "at least 0")):
         with pytest.raises(ValueError, match=f"^more_steps: {more_steps} should be {right}"):
             go_on(transfer, finished, more_steps)
@@ -526,3 +526,47 @@ def step_on(device, precision):
         objective = Objective.of(transfer.network, toy.picture(96, 128), [painting], settings)
         losses, gradient = objective.losses_and_gradient(transfer.network, tf.constant(toy.picture(96, 128, seed=2)))
     return float(losses["total"]), gradient.numpy()
+
+
+# --- Tries ------------------------------------------------------------------------------------------------------------
+
+
+VARIANTS = [
+    replace(toy.SETTINGS, strength=strength, style_scale=scale) for scale in (0.5, 1.0) for strength in (30, 70)
+]
+
+
+@pytest.fixture
+def small_tries(monkeypatch):
+    """As large as the coarsest of the toy's scales."""
+    monkeypatch.setattr(transfer_module, "TRY_SIDE", 32)
+
+
+def test_each_try_is_what_a_run_of_its_settings_would_paint(transfer, every_step, small_tries):
+    grids = list(transfer.tries(CONTENT, [STYLE], VARIANTS, 4))
+    assert [frame.step for frame in grids[-1]] == [4] * 4 and grids[-1][0].steps == 10
+    for settings, shown in zip(VARIANTS, grids[-1], strict=True):
+        alone = list(transfer.stylize(CONTENT, [STYLE], settings))
+        assert shown.settings == settings
+        np.testing.assert_allclose(shown.image, np.float32(alone[4].image), atol=1)
+        assert shown.losses == pytest.approx(alone[4].losses, rel=1e-4)
+        later = list(transfer.stylize(CONTENT, [STYLE], settings, resume=shown.checkpoint))
+        assert [frame.step for frame in later] == list(range(5, 11))
+        np.testing.assert_allclose(later[-1].image, np.float32(alone[-1].image), atol=1)
+
+
+def test_a_try_is_gone_on_with_at_the_next_larger_scale(transfer, monkeypatch):
+    monkeypatch.setattr(transfer_module, "TRY_SIDE", 48)
+    *_, grid = transfer.tries(CONTENT, [STYLE], VARIANTS[:2], 5)
+    assert [(frame.step, frame.steps, frame.scale) for frame in grid] == [(5, 9, 48)] * 2
+    *_, last = transfer.stylize(CONTENT, [STYLE], VARIANTS[1], resume=grid[1].checkpoint)
+    assert (last.step, last.steps, last.scale) == (9, 9, 64)
+
+
+def test_tries_of_a_vgg_are_sketched(small_tries):
+    vgg, compact = StyleTransfer(Network("vgg19", toy.weights())), StyleTransfer(toy.network())
+    vgg._load_sketcher = lambda _: compact
+    *_, sketched = vgg.tries(CONTENT, [STYLE], VARIANTS, 3)
+    *_, expected = compact.tries(CONTENT, [STYLE], VARIANTS, 3)
+    for one, other in zip(sketched, expected, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
