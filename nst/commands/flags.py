@@ -1,7 +1,7 @@
 """Flags made from `Settings`: a flag for each field, with its default and range."""
 
 import argparse
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any, get_args, get_origin
 
 from nst.settings import Settings
@@ -42,10 +42,10 @@ def format_value(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def settings(options: argparse.Namespace) -> Settings:
-    """Raises ValueError, as Settings does."""
+def settings(options: argparse.Namespace, defaults: Settings = Settings()) -> Settings:
+    """The given settings, and the defaults for all others.  Raises ValueError, as Settings does."""
     given = [knob for knob in fields(Settings) if knob.name in options]
-    return Settings(**{knob.name: _read(knob.type, getattr(options, knob.name)) for knob in given})
+    return replace(defaults, **{knob.name: _read(knob.type, getattr(options, knob.name)) for knob in given})
 
 
 def _read(kind: Any, text: str) -> Any:

@@ -9,18 +9,21 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nst.commands import flags
 from nst.commands.output import FAILED, STOPPED, Stop, quiet_tensorflow, tell, write
 from nst.machine import import_tensorflow, peak_memory
+from nst.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from nst.masks import Masks
     from nst.painting import Painting
-    from nst.settings import Settings
+    from nst.recipe import Recipe
     from nst.timelapse import Film
     from nst.transfer import Frame, StyleTransfer
 
@@ -31,14 +34,35 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_I
 
 
 def add_to(commands: Any) -> None:
-    usage = "%(prog)s CONTENT STYLE [STYLE ...] -o OUT [--timelapse FILM] [--json] [--SETTING VALUE ...]"
+    usage = (
+        "%(prog)s CONTENT STYLE [STYLE ...] -o OUT [--start FILE] [--mask FILE ...] [--protect FILE] "
+        "[--timelapse FILM] [--json] [--SETTING VALUE ...]"
+    )
     words = "Repaint a photo in the style of a painting."
     parser = commands.add_parser("paint", help="repaint a photo", description=words, usage=usage)
     parser.allow_abbrev = False
     parser.set_defaults(command=run)
-    parser.add_argument("content", metavar="CONTENT", help="the photo: a file, or the name of an example")
-    parser.add_argument("styles", metavar="STYLE", nargs="+", help="one or more paintings: files, or names of examples")
+    photo, paintings = (
+        "the photo: a file, or the name of an example",
+        "one or more paintings: files, or names of examples",
+    )
+    parser.add_argument("content", metavar="CONTENT", nargs="?", help=photo)
+    parser.add_argument("styles", metavar="STYLE", nargs="*", help=paintings)
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the picture to write")
+    parser.add_argument(
+        "--start",
+        metavar="FILE",
+        help="a finished picture to start from; its recipe gives the settings, and pictures that are examples",
+    )
+    parser.add_argument(
+        "--mask",
+        metavar="FILE",
+        dest="masks",
+        action="append",
+        default=[],
+        help="where a painting goes: a picture, white there; once for each painting, in order, - for none",
+    )
+    parser.add_argument("--protect", metavar="FILE", help="where the photo stays as it is: a picture, white there")
     parser.add_argument("--timelapse", metavar="FILM", help="also write a film of it: .mp4, .webp or .gif")
     parser.add_argument("--json", action="store_true", help="report each intermediate picture as a line of JSON")
     flags.add_settings(parser)
@@ -47,15 +71,18 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Repaint one photo.  What can be wrong is found out before the long run; files are written only after it."""
     _on_signals(_interrupt)
-    settings = flags.settings(options)
-    content, *styles = named = [_find(name) for name in (options.content, *options.styles)]
-    _check_outputs(options, [path for path, _ in named])
+    made = _recipe(options.start)
+    settings = flags.settings(options, replace(made.settings, weights="") if made else Settings())
+    content, *styles = named = [_find(name) for name in _pictures(options, made)]
+    where = _where(options, len(styles), made)
+    others = map(Path, filter(None, (options.start, *options.masks, options.protect)))
+    _check_outputs(options, [*(path for path, _ in named), *others])
 
     from nst.painting import Painting
     from nst.timelapse import Film
 
     film = Film() if options.timelapse else None
-    painting = Painting(content[0], [path for path, _ in styles], settings)
+    painting = Painting(content[0], [path for path, _ in styles], settings, where=where, start=options.start)
     code, trouble = 0, ""
     try:
         with _reporter(options, painting) as report:
@@ -143,6 +170,29 @@ def _on_signals(handler: Any) -> None:
         signal.signal(number, handler)
 
 
+def _recipe(start: str | None) -> "Recipe | None":
+    """That of the picture to start from, if it has one."""
+    if start is None:
+        return None
+    from nst import recipe
+
+    return recipe.read(start)
+
+
+def _pictures(options: argparse.Namespace, made: "Recipe | None") -> list[str]:
+    """The photo and the paintings that the command names, else the examples that the recipe does."""
+    if options.content and options.styles:
+        return [options.content, *options.styles]
+    if not options.start:
+        raise ValueError("CONTENT and STYLE are missing: name a photo and one or more paintings (--help explains).")
+    used = [made.content, *made.styles] if made and not options.content else []
+    if used and all(each.example for each in used):
+        return [each.name for each in used]
+    files = " and ".join(each.name for each in used if not each.example)
+    reason = f"was painted from {files}" if files else "does not name its photo and painting"
+    raise ValueError(f"{Path(options.start).name} {reason}: name both, as in CONTENT STYLE --start FILE.")
+
+
 def _find(name: str) -> tuple[Path, str]:
     """The file that an argument names, and for an example one sentence about it; a file wins over an example."""
     path = Path(name)
@@ -151,6 +201,22 @@ def _find(name: str) -> tuple[Path, str]:
     from nst import catalogue
 
     return catalogue.picture(name)
+
+
+def _where(options: argparse.Namespace, count: int, made: "Recipe | None") -> "Masks":
+    """The masks that the flags name for `count` paintings, else those of the recipe.
+
+    Raises:
+        ValueError: a file is no mask, or there are more than paintings.
+    """
+    from nst import masks, recipe
+
+    if not options.masks and not options.protect:
+        return recipe.where(made) if made and len(made.styles) == count else masks.EVERYWHERE
+    if (given := len(options.masks)) > count:
+        raise ValueError(f"--mask: {given} masks should be {count} at most, one for each painting.")
+    paintings = tuple(None if name == "-" else masks.read(name) for name in options.masks)
+    return masks.Masks(paintings, masks.read(options.protect) if options.protect else None)
 
 
 def _check_outputs(options: argparse.Namespace, inputs: list[Path]) -> None:

@@ -28,14 +28,17 @@ def delete_later(path: str) -> str:
     return path
 
 
-def cached_file(key: str) -> str:
+def cached_file(key: str, name: str = "") -> str:
     """Path of the file that `cache_file` or an upload has cached under this key.
+
+    Args:
+        name: of the file.  Visitors who upload the same picture share the key, and none must see another's name for it.
 
     Raises:
         ImageError: there is no such file.
     """
     files = Path(get_upload_folder(), key).glob("*") if re.fullmatch("[0-9a-f]{64}", key) else ()
-    for file in files:
+    for file in sorted(files, key=lambda file: file.name != name):
         if not file.name.endswith(PREVIEW):
             return str(file)
     raise ImageError(DELETED)

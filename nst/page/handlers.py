@@ -7,25 +7,25 @@ import json
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from nst import recipe, timelapse
+from nst import images, recipe, timelapse
 from nst.images import ImageError
-from nst.page import display, sharing
+from nst.page import areas, display
 from nst.page.cache import cache_file
 from nst.page.display import error_message, message
 from nst.page.programs import ARGUMENTS, Reader, brief
-from nst.page.results import View, buttons, log_failure, offer_download, show
-from nst.page.sharing import PARAMETERS
+from nst.page.results import Canvas, View, buttons, continuing, log_failure, offer_download, show
+from nst.page.sharing import EXTRAS, PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
 from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_FINEST, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
 from nst.page.translation import tr
-from nst.painting import FOLLOWING_STEPS
-from nst.settings import Settings
+from nst.page.wishes import Wishes
+from nst.settings import FOLLOWING_STEPS, Settings
 
 FILM_BYTES = 8_000_000
 USUAL = 384, 512  # height, width of the picture whose expected time is shown
@@ -52,18 +52,17 @@ class Handlers:
             time_needed = tr(sentence, pixels=max(USUAL), time=display.about(seconds))
         return html.escape(f"{missing} {time_needed}".strip())
 
-    def paint(
-        self, request: gr.Request, content: str | None, style: str | None, *values: Any
-    ) -> Generator[View, None, None]:
-        """Intermediate pictures as JPEG, last a PNG of the asked size."""
+    def paint(self, request: gr.Request, *values: Any) -> Generator[View, None, None]:
+        """Intermediate pictures as JPEG, last a PNG of the asked size; the values are those of ARGUMENTS."""
         try:
-            run = Run(content, style, sharing.settings_of(dict(zip(PARAMETERS, values))))
+            wishes = Wishes.of(values)
+            run = Run(wishes.content, wishes.styles, wishes.settings, wishes.where)
         except ValueError as error:
             self.studio.leave(_visitor(request))
             problem = brief(str(error))
             yield View(sentence=error_message(problem), **buttons("idle"))
             raise gr.Error(problem, visible=False, print_exception=False) from error
-        yield from self._views(_visitor(request), run)
+        yield from self.views(_visitor(request), run)
 
     def paint_for_programs(self, request: gr.Request, *arguments: Any) -> Iterator[tuple[Any, Any, Any]]:
         """What `paint` shows of the picture, its sentence, and `programs.RESULT`; the docstring is replaced below."""
@@ -72,9 +71,41 @@ class Handlers:
                 run = self.studio.run(_visitor(request))
                 yield view.picture, view.sentence, _result(run, view.picture)
 
-    def go_on(self, request: gr.Request) -> Iterator[View]:
-        """Continue the visitor's picture."""
-        yield from self._again(_visitor(request), MORE_STEPS)
+    def go_on(self, request: gr.Request, canvas: Canvas | None = None, *values: Any) -> Iterator[View]:
+        """Continue the visitor's picture, or that of the canvas if its run is no longer kept."""
+        visitor = _visitor(request)
+        if canvas and not self._has_frame(visitor):
+            yield from self._from_file(visitor, canvas, values, 1)
+        else:
+            yield from self._again(visitor, MORE_STEPS)
+
+    def enlarge(self, request: gr.Request, canvas: Canvas | None = None, *values: Any) -> Iterator[View]:
+        """Likewise, at twice the size."""
+        visitor = _visitor(request)
+        if canvas and not self._has_frame(visitor):
+            yield from self._from_file(visitor, canvas, values, 2)
+            return
+        if run := self.studio.run(visitor):
+            run.enlarge()
+        yield from self._again(visitor, 0)
+
+    def _has_frame(self, visitor: str) -> bool:
+        run = self.studio.run(visitor)
+        return run is not None and run.frame is not None
+
+    def _from_file(self, visitor: str, canvas: Canvas, values: tuple[Any, ...], times: int) -> Iterator[View]:
+        """Start from the finished picture of a canvas, at its size or `times` as large."""
+        painted, content, *styles = canvas
+        try:
+            size = times * max(images.read(painted).stored_shape)
+            wishes = Wishes.of(values)
+            settings = replace(wishes.settings, size=size)
+            run = Run(content, styles, settings, wishes.where, start=painted)
+        except ValueError as error:
+            self.studio.leave(visitor)
+            yield View(sentence=error_message(brief(str(error))), **buttons("idle"))
+            return
+        yield from self.views(visitor, run)
 
     def follow(self, request: gr.Request) -> Iterator[View]:
         """Continue the visitor's picture for a few steps after a change of strength."""
@@ -87,14 +118,18 @@ class Handlers:
             yield View(sentence=error_message(tr(DELETED)), **buttons("idle"))
             return
         left = run.frame.steps - run.frame.step
-        yield from self._views(visitor, run, at_least=left or steps)
+        yield from self.views(visitor, run, at_least=left or steps)
 
-    def _views(self, visitor: str, run: Run, at_least: int = 0) -> Iterator[View]:
-        self.studio.leave(visitor)
+    def views(self, visitor: str, run: Run, at_least: int = 0) -> Generator[View, None, None]:
+        """Paint a run when it is the visitor's turn."""
         reader = Reader.of(visitor)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
-        yield View(sentence=tr(PREPARING), canvas=None, after=hidden, more=hidden, **buttons("painting"))
+        begun = View(sentence=tr(PREPARING), canvas=None, after=hidden, more=hidden, larger=hidden)
+        try:
+            yield begun._replace(**buttons("painting"))
+        finally:
+            self.studio.leave(visitor)  # not before: meanwhile `steer` must know that a run comes
         try:
             with contextlib.closing(self.studio.paint(visitor, run, at_least)) as frames:
                 for frame in frames:
@@ -136,12 +171,12 @@ class Handlers:
         run.save(path)
         network = tr(NOT_FINEST) if run.substituted else ""
         notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
-        return show(path, (cache_file(path), run.content, run.style), run.shape)._replace(
+        return show(path, (cache_file(path), run.content, *run.styles), run.shape)._replace(
             sentence=" ".join(notes),
             numbers=display.numbers(run.frame, run.history),
             bar=display.bar(run.frame),
             film=gr.update(open=False, visible=True),
-            more=gr.update(visible=True),
+            **continuing(run.shape),
             **buttons("idle"),
         )
 
@@ -183,25 +218,28 @@ class Handlers:
 
     def stop(self, request: gr.Request) -> None:
         """End this visitor's run at the next frame, with a finished picture."""
-        if run := self.studio.run(_visitor(request)):
-            run.stop.set()
+        self.studio.stop(_visitor(request))
 
-    def steer(self, request: gr.Request, content: str | None, style: str | None, strength: Any) -> Any:
-        """Change the strength of the visitor's picture.
+    def steer(self, request: gr.Request, *values: Any) -> Any:
+        """Change the LIVE settings of the visitor's picture, to those among the values of ARGUMENTS.
 
         Returns:
             If no run is active or queued, a timestamp, whose change continues the picture; else no update, since the
-            active run takes the new strength.
+            active run takes the new settings.
         """
         visitor = _visitor(request)
         run = self.studio.run(visitor)
-        if run is None or run.frame is None or (content, style) != (run.content, run.style):
-            return gr.skip()
         try:
-            changed = run.steer(strength)
+            wishes = Wishes.of(values)
+            if run is None or run.frame is None or (wishes.content, wishes.styles) != (run.content, run.styles):
+                return gr.skip()
+            changed = run.steer(wishes.settings)
         except ValueError:
             return gr.skip()  # a half-typed number; Paint will say what is wrong
-        return time.time() if changed and not self.studio.is_busy_for(visitor) else gr.skip()
+        if not changed or self.studio.is_busy_for(visitor):
+            return gr.skip()
+        self.studio.join(visitor)  # at once: of the many values of a dragged slider only one starts a run
+        return time.time()
 
     def on_unload(self, request: gr.Request) -> None:
         """The visitor has closed the page."""
@@ -211,7 +249,7 @@ class Handlers:
 def _names(run: Run) -> tuple[str, ...]:
     """Of the visitor's files, and of those that we name after them."""
     result = display.file_name(run.content, run.style)
-    return result, str(Path(result).with_suffix(timelapse.suffix())), run.content, run.style
+    return result, str(Path(result).with_suffix(timelapse.suffix())), run.content, *run.styles
 
 
 def _visitor(request: gr.Request) -> str:
@@ -249,6 +287,8 @@ def _manual() -> str:
             "    content: the photo to repaint: a data: URL, or the URL here of a file uploaded to this page",
             "    style: the painting whose style it gets, likewise",
             *lines,
+            *(f"    {name}: another painting, likewise" for name in EXTRAS[:-1]),
+            f"    areas: {areas.manual()}",
             "",
             "Returns:",
             "    the picture, first as JPEG and at last as PNG; a sentence on the run; its numbers and recipe as JSON",
@@ -258,7 +298,7 @@ def _manual() -> str:
 
 def _parameters() -> list[inspect.Parameter]:
     """The signature of `paint`: API argument names are those of the settings."""
-    kind, defaults = inspect.Parameter.POSITIONAL_OR_KEYWORD, vars(Settings())
+    kind, defaults = inspect.Parameter.POSITIONAL_OR_KEYWORD, dict.fromkeys(EXTRAS) | vars(Settings())
     names = ("self", "request", *ARGUMENTS)
     return [inspect.Parameter(name, kind, default=defaults.get(name, inspect.Parameter.empty)) for name in names]
 

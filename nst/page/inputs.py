@@ -3,6 +3,7 @@
 import html
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -10,12 +11,12 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from nst import catalogue, images, machine, recipe
-from nst.page import display, sharing
+from nst.page import areas, display, sharing
 from nst.page.cache import cache_file, cached_file, is_shown_by_browsers, stand_in
 from nst.page.display import error_message, message
-from nst.page.results import TOUCHES, Canvas, View, buttons, show
-from nst.page.sharing import PARAMETERS
-from nst.page.text import CONTROLS, DELETED, LINK_LIMITS, SHARED, painting_words
+from nst.page.results import TOUCHES, Canvas, View, buttons, continuing, show
+from nst.page.sharing import EXTRAS, PAINTINGS, PARAMETERS
+from nst.page.text import AREAS_RESTORED, CONTROLS, DELETED, LINK_LIMITS, SHARED, STUDIO_CONTROLS, painting_words
 from nst.page.thumbnails import before_and_after, url
 from nst.page.translation import tr
 from nst.settings import Settings
@@ -26,7 +27,8 @@ TILE = 112  # pixels: twice the size of a painting in the strip
 STARTED = time.monotonic()
 CARD = 150  # pixels of a picture on a card
 DOWNLOADS = 3600  # seconds after the start in which examples are downloaded and painted in the background
-RESULT_QUERY = ("picture", "photo", "painting")  # query names of a link to a visitor's own result, in Canvas order
+# Query names of a link to a visitor's own result, in Canvas order.
+RESULT_QUERY = ("picture", "photo", "painting", "painting_2", "painting_3", "painting_4")
 
 
 class Setup(NamedTuple):
@@ -38,15 +40,22 @@ class Setup(NamedTuple):
     note: Any = gr.skip()  # a sentence below the pictures
     last_recipe: Any = gr.skip()  # text of the recipe that was restored last
     paint_trigger: Any = gr.skip()  # any new value starts painting
+    style_2: Any = gr.skip()
+    style_3: Any = gr.skip()
+    style_4: Any = gr.skip()
+    areas: Any = gr.skip()  # a picture of colored areas
 
 
 def choose_example(event: gr.EventData) -> tuple[Any, ...]:
-    """Load the example whose card was chosen, reset the settings that visitors cannot see, and start painting."""
+    """Load the example whose card was chosen, reset the studio and what visitors cannot see, and start painting."""
     pair = next((pair for pair in sharing.installed_pairs() if pair.name == event.name), None)
     if pair is None:
         return *Setup(), *UNCHANGED
-    setup = Setup(*_pictures(pair.content, pair.style), note="", last_recipe=None, paint_trigger=time.time())
-    settings = (gr.skip() if name in CONTROLS else value for name, value in values_of(DEFAULTS).items())
+    setup = _pictures(pair.content, pair.style)._replace(
+        note="", last_recipe=None, paint_trigger=time.time(), areas=None
+    )
+    stay = set(CONTROLS) - set(STUDIO_CONTROLS)
+    settings = (gr.skip() if name in stay else value for name, value in values_of(DEFAULTS).items())
     return *setup, *settings, *(0 for _ in TOUCHES)
 
 
@@ -84,7 +93,7 @@ def choose_painting(event: gr.EventData) -> tuple[Any, Any]:
 def on_upload(path: str | None, last_recipe: str | None, side: str = "content") -> tuple[Any, ...]:
     """Check an uploaded picture; if it carries a recipe, restore its settings and the examples it was made from.
 
-    `side` names the upload, "content" or "style", which gets a preview of what browsers do not show.
+    `side` names the upload, a field of `Setup`, which gets a preview of what browsers do not show.
     """
     try:
         if path:
@@ -94,12 +103,21 @@ def on_upload(path: str | None, last_recipe: str | None, side: str = "content") 
     except ValueError as error:
         return *Setup(note=error_message(str(error))), *UNCHANGED
     if found is None or found.text == last_recipe:  # uploaded again: use it as an ordinary picture
-        return *preview._replace(note=""), *UNCHANGED
+        return *preview._replace(note="", areas=_kept_areas(path, last_recipe, side)), *UNCHANGED
     shared = sharing.from_recipe(found, CONTROLS)
-    setup = Setup(*_pictures(*shared.pictures)) if shared.pictures else preview
-    setup = setup._replace(note=message(shared.sentence), last_recipe=found.text)
+    setup = _pictures(*shared.pictures) if shared.pictures else preview
+    note = f"{shared.sentence} {tr(AREAS_RESTORED)}" if recipe.where(found) else shared.sentence
+    setup = setup._replace(note=message(note), last_recipe=found.text, areas=areas.restored(found))
     touches = (round(100 * found.finishing.get(name, 0)) for name in TOUCHES)
     return *setup, *values_of(shared.settings).values(), *touches
+
+
+def _kept_areas(path: str | None, last_recipe: str | None, side: str) -> Any:
+    """No areas for another photo, but those of the last recipe if the photo is the one that it names."""
+    if side != "content":
+        return gr.skip()
+    made = recipe.parse(last_recipe) if last_recipe else None
+    return areas.restored(made) if made and path and made.content.name == Path(path).name else None
 
 
 def on_load(request: gr.Request) -> tuple[Any, ...]:
@@ -108,12 +126,12 @@ def on_load(request: gr.Request) -> tuple[Any, ...]:
     note: Any = gr.skip()
     if "picture" in query:
         try:
-            return show_result([query.get(name, "") for name in RESULT_QUERY], tr(SHARED))
+            return show_result([query[name] for name in RESULT_QUERY if name in query], tr(SHARED))
         except ValueError:
             note = error_message(tr(DELETED))
     link = sharing.from_query(query, CONTROLS)
     if link.pair:
-        setup = Setup(*_pictures(link.pair.content, link.pair.style))
+        setup = _pictures(link.pair.content, link.pair.style)
     else:
         path, credit = catalogue.picture("starry-night", fetch=False)
         setup = Setup(style=cache_file(path), credit=html.escape(credit))
@@ -122,39 +140,54 @@ def on_load(request: gr.Request) -> tuple[Any, ...]:
 
 
 def show_result(keys: Sequence[str], sentence: str) -> tuple[Any, ...]:
-    """Show a result that is still cached, with its pictures and settings; nothing of it can be continued.
+    """Show a result that is still cached, with its pictures and settings; it can be gone on with from its file.
 
     Args:
         keys: cache keys of a `Canvas`, untrusted.
-        sentence: told below the picture; `{}` stands for its photo and its painting.
+        sentence: told below the picture; `{}` stands for its photo and its paintings.
 
     Raises:
         ValueError: no such result is cached.
     """
-    painted, content, style = (cached_file(key) for key in keys)
+    painted = cached_file(keys[0])
     made = recipe.read(painted)
     if made is None:
         raise ValueError("This picture was not painted by this page.")
+    names = [used.name for used in (made.content, *made.styles)]
+    content, style, *others = (cached_file(*pair) for pair in zip(keys[1 : len(RESULT_QUERY)], names))
     width, height = made.size
     hidden = gr.update(visible=False)
-    view = show(Path(painted), (painted, content, style), (height, width))._replace(
+    view = show(Path(painted), (painted, content, style, *others), (height, width))._replace(
         sentence=message(sentence.format(sharing.title(made))),
         numbers=display.numbers(),
         film=hidden,
-        more=hidden,
+        **continuing((height, width)),
         **buttons("idle"),
     )
     credit = html.escape(sharing.credit(made))
-    setup = Setup(content, style, credit=credit, note="", last_recipe=made.text)
+    setup = _setup(content, style, *others)
+    setup = setup._replace(credit=credit, note="", last_recipe=made.text, areas=areas.restored(made))
     settings = sharing.from_recipe(made, CONTROLS).settings
     return *view, *setup, *values_of(settings).values(), *(0 for _ in TOUCHES)
 
 
-def make_link(content: str | None, style: str | None, canvas: Canvas | None, *values: Any) -> str:
-    """HTML that page.js turns into a link, or a sentence on why there is no link."""
-    photo, painting = (catalogue.recognize(path or "") for path in (content, style))
+def larger_size(canvas: Canvas | None, size: int) -> Any:
+    """Twice the size of the finished picture; the control's own without one."""
     try:
-        settings = Settings(**dict(zip(PARAMETERS, values)))
+        return 2 * max(images.read(canvas[0]).stored_shape) if canvas else size
+    except ValueError:  # deleted; painting will say so
+        return size
+
+
+def make_link(content: str | None, style: str | None, canvas: Canvas | None, *values: Any) -> str:
+    """HTML that page.js turns into a link, or a sentence on why there is no link.
+
+    `values` are those of PARAMETERS and EXTRAS; no pair of examples has the latter.
+    """
+    is_pair = not any(values[len(PARAMETERS) :])
+    photo, painting = (catalogue.recognize(path or "") if is_pair else None for path in (content, style))
+    try:
+        settings = replace(Settings(**dict(zip(PARAMETERS, values))), style_blend=())  # of one painting
         query, sentence = sharing.to_query(photo, painting, settings, CONTROLS)
     except ValueError as error:
         return error_message(str(error))
@@ -173,7 +206,13 @@ def values_of(settings: Settings) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def _pictures(content: str, style: str) -> tuple[str, str, str]:
-    """Paths of two examples, and their credit lines."""
-    (photo, credit), (painting, style_credit) = catalogue.picture(content), catalogue.picture(style)
-    return cache_file(photo), cache_file(painting), html.escape(f"{credit} {style_credit}")
+def _pictures(*names: str) -> Setup:
+    """Examples, a photo and its paintings, with their credit lines."""
+    paths, credits = zip(*map(catalogue.picture, names))
+    return _setup(*map(cache_file, paths))._replace(credit=html.escape(" ".join(credits)))
+
+
+def _setup(content: str, *styles: str) -> Setup:
+    """A photo and one to four paintings; places that are not taken are cleared."""
+    first, *others = *styles, *[None] * (PAINTINGS - len(styles))
+    return Setup(content, first, **dict(zip(EXTRAS, others)))

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.i18n import I18nData
 
 from nst.finishing import Finishing
-from nst.page import display, kept, presets, text, thumbnails, translation
+from nst.page import areas, display, kept, presets, sharing, text, thumbnails, translation, tries
 from nst.page.components import JSON, LiveImage, Number, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
@@ -20,6 +20,7 @@ from nst.page.inputs import (
     cards,
     choose_example,
     choose_painting,
+    larger_size,
     make_link,
     on_load,
     on_upload,
@@ -35,6 +36,7 @@ from nst.settings import Settings
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # the API has only `paint_for_programs`, as "paint"
 LOOK = 200  # pixels of a picture on a preset
+SLOT = 112  # pixels: height of a painting in the studio
 CHOOSE_TILE = """element.addEventListener("click", event => {
   const tile = event.target.closest("[data-name]");
   if (tile) trigger("select", {name: tile.dataset.name});
@@ -57,13 +59,23 @@ def build(studio: Studio) -> gr.Blocks:
         gr.HTML(words("html-footer"), elem_id="foot")
         inputs.choosers = [inputs.brush_size, result.strength]
         inputs.settings |= {name: slider for name, slider, *_ in inputs.choosers}
+        inputs.settings |= result.studio.settings
         inputs.settings = {name: inputs.settings[name] for name in PARAMETERS}
+        arguments = [inputs.content, inputs.style, *inputs.settings.values(), *result.studio.extras.values()]
         for name, control in inputs.settings.items():
             control.schema = schema(name)
         canvas, last_recipe = gr.State(), gr.State()
         paint_trigger, follow_trigger = (gr.Number(visible="hidden") for _ in range(2))  # a new value starts a run
         setup = [
-            *Setup(inputs.content, inputs.style, inputs.credit, inputs.note, last_recipe, paint_trigger),
+            *Setup(
+                inputs.content,
+                inputs.style,
+                inputs.credit,
+                inputs.note,
+                last_recipe,
+                paint_trigger,
+                *result.studio.extras.values(),
+            ),
             *inputs.settings.values(),
             *result.touches.values(),
         ]
@@ -78,6 +90,7 @@ def build(studio: Studio) -> gr.Blocks:
                 after=result.after,
                 film=result.film,
                 more=result.more,
+                larger=result.larger,
                 paint=inputs.paint,
                 stop=result.stop,
                 leave=result.leave,
@@ -94,10 +107,13 @@ def build(studio: Studio) -> gr.Blocks:
         for event in (page.load, inputs.settings["network"].change):
             event(handlers.describe, inputs.settings["network"], inputs.reason, **UNQUEUED)
         _connect_pictures(inputs, last_recipe, setup)
-        runs = _connect_painting(handlers, inputs, result, views, paint_trigger, follow_trigger)
+        _connect_paintings(inputs, result.studio, last_recipe, setup)
+        runs = _connect_painting(handlers, inputs, result, arguments, views, canvas, paint_trigger, follow_trigger)
         pairs.select(choose_example, None, setup, cancels=runs, **UNQUEUED)
-        _connect_choosers(handlers, inputs, follow_trigger)
-        _connect_result(handlers, inputs, result, canvas, runs)
+        chosen = _connect_choosers(inputs) + _connect_mixers(inputs, result.studio)
+        _connect_studio(handlers, inputs, chosen, arguments, follow_trigger)
+        _connect_where(inputs, result.studio)
+        _connect_result(handlers, inputs, result, arguments, canvas, runs)
         _connect_kept(page, handlers, result, canvas, views + setup, runs)
     return page
 
@@ -118,7 +134,9 @@ def _connect_painting(
     handlers: Handlers,
     inputs: SimpleNamespace,
     result: SimpleNamespace,
+    arguments: list[Any],
     views: list[Any],
+    canvas: gr.State,
     paint_trigger: gr.Number,
     follow_trigger: gr.Number,
 ) -> list[Any]:
@@ -132,21 +150,33 @@ def _connect_painting(
         "show_progress": "hidden",  # the bar below the picture has it
         "trigger_mode": "multiple",  # else a run that replaces a cancelled one would be dropped
     }
-    parameters = [inputs.content, inputs.style, *inputs.settings.values()]
     for_programs: dict[str, Any] = painter | {"outputs": [result.picture, result.sentence, result.json]}
-    gr.on([], handlers.paint_for_programs, parameters, api_name="paint", **for_programs)  # nothing here triggers it
-    starts = [inputs.paint.click, paint_trigger.change, result.more.click, follow_trigger.change]
+    gr.on([], handlers.paint_for_programs, arguments, api_name="paint", **for_programs)  # nothing here triggers it
+    starts = [inputs.paint.click, paint_trigger.change, result.more.click, follow_trigger.change, result.larger.click]
     begin = f"() => nst.begin('{text.WAITING}')"  # in the browser only, without a request
     gr.on(starts, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
     joined_paint = gr.on(starts[:2], handlers.join, None, **queueing)
-    joined_more, joined_follow = (event(handlers.join, None, **queueing) for event in starts[2:])
+    joined_more, joined_follow, joined_larger = (event(handlers.join, None, **queueing) for event in starts[2:])
     full = f"() => `{error_message('@')}`.replace('@', nst.say('{text.QUEUE_FULL}'))"
-    for joined in (joined_paint, joined_more, joined_follow):
+    for joined in (joined_paint, joined_more, joined_follow, joined_larger):
         joined.failure(None, None, result.sentence, js=full, **PRIVATE)
+    size, sizing = inputs.settings["size"], {"trigger_mode": "multiple"} | UNQUEUED
+    sized = joined_larger.success(larger_size, [canvas, size], size, **sizing)
+
+    def queue(event: Any, paint: Any, inputs: list[Any], outputs: list[Any]) -> Any:
+        event(None, None, [result.sentence, result.address], js=begin, **PRIVATE)
+        joined = event(handlers.join, None, **queueing)
+        joined.failure(None, None, result.sentence, js=full, **PRIVATE)
+        return joined.success(paint, inputs, **painter | {"outputs": outputs}, **PRIVATE)
+
+    controls = [inputs.settings[name] for name in ("strength", "style_scale")]
+    tried = tries.connect(result.studio.tries, handlers, arguments, views, controls, queue)
     runs: list[Any] = [
-        joined_paint.success(handlers.paint, parameters, **painter, **PRIVATE),
-        joined_more.success(handlers.go_on, None, **painter, **PRIVATE),
+        joined_paint.success(handlers.paint, arguments, **painter, **PRIVATE),
+        joined_more.success(handlers.go_on, [canvas, *arguments], **painter, **PRIVATE),
         joined_follow.success(handlers.follow, None, **painter, **PRIVATE),
+        sized.then(handlers.enlarge, [canvas, *arguments], **painter, **PRIVATE),
+        *tried,
     ]
     timer.tick(handlers.wait, None, **queueing)
     result.leave.click(handlers.leave, None, cancels=runs, **queueing)
@@ -154,20 +184,66 @@ def _connect_painting(
     return runs
 
 
-def _connect_choosers(handlers: Handlers, inputs: SimpleNamespace, follow_trigger: gr.Number) -> None:
-    """Keep choosers and sliders in sync, and let the picture follow the strength."""
-    for name, slider, chooser, values in inputs.choosers:
+def _connect_choosers(inputs: SimpleNamespace) -> list[Any]:
+    """Keep choosers and sliders in sync; return what follows a choice."""
+    followers = []
+    for _, slider, chooser, values in inputs.choosers:
         table = json.dumps(values)
         chosen = chooser.input(None, chooser, slider, js=f"chosen => ({table})[chosen]", **PRIVATE)
+        followers.append(chosen.then)
         back = f"value => Object.entries({table}).find(([_, v]) => v === value)?.[0] ?? null"
         slider.change(None, slider, chooser, js=back, **PRIVATE)
-        if name == "strength":
-            for event in (chosen.then, partial(slider.input, trigger_mode="always_last")):
-                event(handlers.steer, [inputs.content, inputs.style, slider], follow_trigger, **UNQUEUED)
+    return followers
+
+
+def _connect_studio(
+    handlers: Handlers, inputs: SimpleNamespace, chosen: list[Any], arguments: list[Any], follow_trigger: gr.Number
+) -> None:
+    """Let the picture follow the LIVE controls."""
+    chosen += [partial(gr.on, _moves(inputs.settings[name])) for name in text.LIVE_CONTROLS]
+    for event in chosen:
+        event(handlers.steer, arguments, follow_trigger, trigger_mode="always_last", **UNQUEUED)
+
+
+def _moves(control: Any) -> list[Any]:
+    """The events in which a visitor moves a control: a slider's reset button fires no input, but a release."""
+    return [control.input, *([control.release] if isinstance(control, Slider) else [])]
+
+
+def _connect_mixers(inputs: SimpleNamespace, studio: SimpleNamespace) -> list[Any]:
+    """Keep the settings of several numbers in sync with their sliders; return what follows a move of these."""
+    layers, blend = (inputs.settings[name] for name in text.MIXED)
+    sliders, followers = list(studio.marks.values()), []
+    for layer, slider in studio.marks.items():
+        js = f"(layers, weight) => ({{...layers, {layer}: weight}})"
+        followers.append(gr.on(_moves(slider), None, [layers, slider], layers, js=js, **PRIVATE).then)
+    layers.change(None, layers, sliders, js=f"layers => {list(studio.marks)}.map(name => layers[name] ?? 0)", **PRIVATE)
+    moves = [move for slider in studio.amounts for move in _moves(slider)]
+    followers.append(gr.on(moves, None, studio.amounts, blend, js="(...amounts) => [amounts]", **PRIVATE).then)
+    blend.change(None, blend, studio.amounts, js="blend => nst.amounts(blend)", **PRIVATE)
+    return followers
+
+
+def _connect_paintings(
+    inputs: SimpleNamespace, studio: SimpleNamespace, last_recipe: gr.State, setup: list[Any]
+) -> None:
+    """Connect the uploads of more paintings, and show the first one beside them."""
+    inputs.style.change(None, inputs.style, studio.first, js="painting => painting", **PRIVATE)
+    outputs = [studio.note if output is inputs.note else output for output in setup]
+    for side in sharing.EXTRAS[:-1]:
+        upload = studio.extras[side]
+        upload.upload(partial(on_upload, side=side), [upload, last_recipe], outputs, **UNQUEUED)
+        upload.input(None, None, inputs.credit, js="() => nst.replaced()", **PRIVATE)
+        upload.clear(None, None, studio.note, js="() => ''", **PRIVATE)
 
 
 def _connect_result(
-    handlers: Handlers, inputs: SimpleNamespace, result: SimpleNamespace, canvas: gr.State, runs: list[Any]
+    handlers: Handlers,
+    inputs: SimpleNamespace,
+    result: SimpleNamespace,
+    arguments: list[Any],
+    canvas: gr.State,
+    runs: list[Any],
 ) -> None:
     """Connect the actions for a finished picture."""
     finishes: dict[str, Any] = {
@@ -181,9 +257,8 @@ def _connect_result(
         run.then(**finishes)
     result.film.expand(handlers.film, None, [result.reel, result.film_download], **UNQUEUED)
     result.share_picture.click(None, None, result.address, js="() => nst.sharePicture()", **PRIVATE)
-    linked = result.share.click(
-        make_link, [inputs.content, inputs.style, canvas, *inputs.settings.values()], result.address, **UNQUEUED
-    )
+    content, style, *others = arguments
+    linked = result.share.click(make_link, [content, style, canvas, *others], result.address, **UNQUEUED)
     linked.then(None, result.address, result.address, js="html => nst.copyLink(html)", **PRIVATE)
 
 
@@ -234,9 +309,11 @@ def _result() -> SimpleNamespace:
             with gr.Row(elem_id="state"):
                 result.sentence = gr.HTML(words(text.INVITATION), label="Sentence", elem_id="sentence")
                 result.more = gr.Button(words("Continue"), visible=False, elem_id="more")
+                result.larger = gr.Button(words("Twice the size"), visible=False, elem_id="larger")
                 result.stop = gr.Button(words("Stop"), variant="stop", visible=False, elem_id="stop")
                 result.leave = gr.Button(words("Leave the queue"), visible=False, elem_id="leave")
             result.strength = _group("strength")
+            result.studio = _studio()
         with gr.Column(visible=False, elem_id="after") as result.after:
             with gr.Row(elem_id="offers"):
                 result.download = gr.DownloadButton(words("Download as PNG"), variant="primary", elem_id="download")
@@ -256,6 +333,88 @@ def _result() -> SimpleNamespace:
         result.json.schema = RESULT
         result.kept = _kept()
     return result
+
+
+def _studio() -> SimpleNamespace:
+    """What experts ask for, beneath the picture: live controls, more paintings, masks and tries."""
+    studio = SimpleNamespace(settings={}, extras={}, marks={}, amounts=[])
+    studio.settings |= {name: _mixed(name) for name in text.MIXED}  # outside the tabs, which are not there while closed
+    with gr.Accordion(words("Studio"), open=False, elem_id="studio"), gr.Tabs():
+        with gr.Tab(words("Look")):
+            _look_tab(studio)
+        with gr.Tab(words("Paintings")):
+            _paintings_tab(studio)
+        studio.where = _where_tab()
+        with gr.Tab(words("Tries")):
+            studio.tries = tries.tab(words)
+    # Outside of the tab, which is not there until it is opened.  The editor writes to it, and programs do.
+    studio.extras["areas"] = Upload(label="Areas", type="filepath", visible="hidden", elem_id="areas")
+    return studio
+
+
+def _look_tab(studio: SimpleNamespace) -> None:
+    """Colors, smoothness and the weights of the style layers."""
+    with gr.Row(elem_id="look"):
+        with gr.Column(min_width=260):
+            studio.settings |= {name: _control(name) for name in text.STUDIO_CONTROLS}
+        with gr.Column(min_width=260, elem_id="marks"):
+            gr.HTML(words(text.WEIGHTS))
+            for layer, label in text.MARKS.items():
+                studio.marks[layer] = _amount(label, DEFAULTS.style_layers[layer], layer.replace("_", "-"))
+
+
+def _paintings_tab(studio: SimpleNamespace) -> None:
+    """The paintings with their shares: an empty place is shown once those before it are taken (page.css)."""
+    gr.HTML(words(text.SEVERAL), elem_id="several")
+    with gr.Row(elem_id="places"):
+        for name in ("style", *sharing.EXTRAS[:-1]):
+            with gr.Column(elem_classes="place", min_width=0):
+                if name == "style":
+                    studio.first = gr.Image(
+                        interactive=False, show_label=False, buttons=[], height=SLOT, alt_text=words("A painting")
+                    )
+                else:
+                    studio.extras[name] = Upload(
+                        label=words("Another painting"),
+                        show_label=False,
+                        placeholder=words("Drop a painting here"),
+                        sources=["upload"],
+                        type="filepath",
+                        height=SLOT,
+                        buttons=[],
+                        elem_id=name,
+                    )
+                studio.amounts.append(_amount("Amount", 1.0, f"amount-{len(studio.amounts) + 1}"))
+    studio.note = gr.HTML(label="Note", elem_id="paintings-note")
+
+
+def _amount(label: str, value: float, elem_id: str) -> Slider:
+    """A slider for one number of a setting that has several."""
+    return Slider(0, 2, value, step=0.05, label=words(label), elem_id=elem_id)
+
+
+def _mixed(name: str) -> JSON:
+    """A setting of several numbers, which its sliders write; `visible="hidden"` lets it fire when it is filled in."""
+    return JSON(values_of(DEFAULTS)[name], label=name, visible="hidden", elem_id=name.replace("_", "-"))
+
+
+def _where_tab() -> SimpleNamespace:
+    """The tab with the editor of areas."""
+    with gr.Tab(words("Where")) as tab:
+        mount = "nst.where.mount(element, trigger, upload); // 'input'"
+        editor = gr.HTML(words("html-areas"), label="Areas", elem_id="where", js_on_load=mount)
+    return SimpleNamespace(tab=tab, editor=editor)
+
+
+def _connect_where(inputs: SimpleNamespace, studio: SimpleNamespace) -> None:
+    """Show the photo in the editor, pass what is drawn to `areas`, and show what others have put there."""
+    editor, tab = studio.where.editor, studio.where.tab
+    *others, stored = studio.extras.values()
+    pictures = [inputs.content, inputs.style, *others]
+    gr.on([tab.select, inputs.content.change], None, pictures, None, js="(...all) => nst.where.show(all)", **PRIVATE)
+    editor.input(None, None, stored, js="() => nst.where.file", **PRIVATE)
+    stored.change(None, stored, None, js="file => nst.where.take(file)", **PRIVATE)
+    inputs.content.input(None, None, stored, js="() => null", **PRIVATE)  # areas of another photo
 
 
 def _opening() -> str:
@@ -295,15 +454,16 @@ def _group(name: str) -> tuple[str, Slider, gr.Radio, dict[str, float]]:
 
 
 def _controls() -> tuple[dict[str, Any], gr.HTML]:
-    """A component for each of PARAMETERS that has no chooser, and the network's description."""
+    """A component for each of PARAMETERS that is not placed elsewhere, and the description of the network."""
     controls = {name: _control(name) for name in text.MAIN_CONTROLS}
+    elsewhere = *text.MAIN_CONTROLS, *text.CHOOSERS, *text.STUDIO_CONTROLS, *text.MIXED
     with gr.Accordion(words("More settings"), open=False, elem_id="more-settings"):
-        rest = [name for name in text.CONTROLS if name not in (*text.MAIN_CONTROLS, *text.CHOOSERS)]
+        rest = [name for name in text.CONTROLS if name not in elsewhere]
         controls |= {name: _control(name) for name in rest}
     reason = gr.HTML(words("The network is being loaded …"), elem_id="reason")
     help_texts = {field.name: field.metadata["help"] for field in fields(Settings)}
     for name, value in values_of(DEFAULTS).items():
-        if name not in (*controls, *text.CHOOSERS):  # hidden: set by an uploaded recipe or the API
+        if name not in (*controls, *elsewhere):  # hidden: set by an uploaded recipe or the API
             kind = {str: Textbox, int: Number, float: Number}.get(type(value), JSON)
             controls[name] = kind(value, label=help_texts[name], visible=False)
     return controls, reason
@@ -342,6 +502,7 @@ def translations() -> gr.I18n:
         "html-footer": text.footer,
         "html-opening": _opening,
         "html-bar": display.bar,
+        "html-areas": areas.editor,
         "html-numbers": display.numbers,
         "css": captions_css,
     }
@@ -370,7 +531,8 @@ def captions_css() -> str:
         for index, preset in enumerate(choices.values(), start=1):
             texts[_choice(name, index)] = tr(preset.description)
     texts["#picture .empty"] = tr("Your picture appears here")
-    taps = {"#content p": tr("Tap to choose a photo"), "#style p": tr("Tap to choose a painting")}
+    painting = tr("Tap to choose a painting")
+    taps = {"#content p": tr("Tap to choose a photo"), "#style p": painting, "#places p": painting}
     rules, touch = (
         "\n".join(
             f"{selector}::after {{ content: {json.dumps(caption, ensure_ascii=False)}; }}"
@@ -390,13 +552,20 @@ def _choice(name: str, index: int) -> str:
 
 def _kept() -> SimpleNamespace:
     """Their thumbnails, which the browser hides while there are none."""
-    press = "event => event.target.dataset.keys && trigger('click', {keys: event.target.dataset.keys})"
+    press = """event => {
+  const {keys, pin} = event.target.dataset;
+  if (keys) trigger("click", {keys});
+  if (pin) { nst.pin(pin); trigger("select", {}); }
+}"""
     with gr.Column(elem_id="kept"):
         with gr.Row(elem_id="kept-title"):
             gr.HTML(words(text.KEPT))
             clear = gr.Button(words("Clear list"), size="sm", min_width=0, elem_id="clear")
         strip = gr.HTML(js_on_load=f"element.addEventListener('click', {press});", elem_id="strip")
-    return SimpleNamespace(strip=strip, clear=clear, stored=gr.JSON(visible=False))
+    pins = gr.HTML(js_on_load=f"element.addEventListener('click', {press});", elem_id="pins")
+    return SimpleNamespace(
+        strip=strip, clear=clear, pins=pins, **{name: gr.JSON(visible=False) for name in ("stored", "pinned")}
+    )
 
 
 def _connect_kept(
@@ -419,9 +588,18 @@ def _connect_kept(
         looked = event(partial(kept.keep, None), stored, [strip, stored], js="() => [nst.kept()]", **UNQUEUED)
         looked.then(None, stored, None, js="kept => nst.keep(kept)", **PRIVATE)
 
+    def compare(event: Any) -> None:
+        pins, pinned = result.kept.pins, result.kept.pinned
+        compared = event(kept.show_pins, pinned, [pins, pinned], js="() => [nst.pins()]", **UNQUEUED)
+        compared.then(None, pinned, None, js="pins => nst.keepPins(pins)", **PRIVATE)
+
     look(page.load)
+    for event in (page.load, strip.select, result.kept.pins.select):
+        compare(event)
     update(runs[0].success)
-    for run in runs[1:]:
+    *again, _, chosen = runs[1:]
+    update(chosen.success)  # of the tries
+    for run in again:
         update(run.success, continues=True)
     begin = f"() => nst.begin('{text.PREPARING}')"
     strip.click(None, None, [result.sentence, result.address], js=begin, **PRIVATE)

@@ -136,7 +136,8 @@ def _bounds(points: Sequence[Point]) -> tuple[float, float]:
 
 def _round_values(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten, starting at or below `low` and ending at or above `high`."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    # One power more on each side: the logarithm of what lies just below a power of ten is rounded to that.
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
     return [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
 
 

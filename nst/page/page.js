@@ -67,6 +67,12 @@ window.nst = {
     }
   },
 
+  // The sliders' positions, 2 at most, for the shares of four paintings: by default they are equal.
+  amounts(blend) {
+    const most = Math.max(2, ...blend);
+    return [0, 1, 2, 3].map(place => (blend[place] ?? most / 2) / most * 2);
+  },
+
   // The cache keys of the latest results; none where the browser forbids storage.
   kept() {
     try {
@@ -83,6 +89,26 @@ window.nst = {
     return "";
   },
 
+  // The cache keys of pinned results, and what pins one or unpins it; a fourth pin takes the place of the first.
+  pins() {
+    try {
+      return JSON.parse(localStorage.getItem("nst-pins")) || [];
+    } catch {
+      return [];
+    }
+  },
+
+  keepPins(pins) {
+    try {
+      localStorage.setItem("nst-pins", JSON.stringify(pins));
+    } catch {}
+  },
+
+  pin(keys) {
+    const pins = this.pins(), others = pins.filter(pin => pin !== keys);
+    this.keepPins(others.length < pins.length ? others : [...pins, keys].slice(-3));
+  },
+
   // Put a photo from the camera into the file input of the upload.
   camera() {
     const input = Object.assign(document.createElement("input"), {type: "file", accept: "image/*"});
@@ -95,5 +121,116 @@ window.nst = {
       upload.dispatchEvent(new Event("change", {bubbles: true}));
     };
     input.click();
+  },
+};
+
+// --- Where: colored areas that the visitor draws on the photo -------------------------------------------------------
+
+window.nst.where = {
+  file: null,  // what the server has: a picture of the areas
+  base: null,  // one that the server restored
+  strokes: [],
+  pictures: [],  // the photo, and the paintings in their places
+
+  // The tab was opened, or the photo has changed.
+  show(pictures) {
+    this.pictures = pictures;
+    this.refresh?.();
+    return [];
+  },
+
+  // Another picture of areas than the one drawn here: null clears them.
+  take(file) {
+    if (file?.path === this.file?.path) return [];
+    Object.assign(this, {file, base: null, strokes: []});
+    if (file) {
+      const image = new Image();
+      image.onload = () => { this.base = image; this.draw?.(); };
+      image.src = file.url;
+    }
+    this.draw?.();
+    return [];
+  },
+
+  mount(element, trigger, upload) {
+    const find = selector => element.querySelector(selector);
+    const [photo, canvas, box] = ["img", "canvas", ".areas"].map(find);
+    const context = canvas.getContext("2d", {willReadFrequently: true});
+
+    this.refresh = () => {
+      const [content, , ...others] = this.pictures;
+      photo.hidden = !content;
+      if (content && photo.getAttribute("src") !== content.url) photo.src = content.url;
+      others.forEach((other, index) => { element.querySelectorAll(".brushes label")[index + 1].hidden = !other; });
+    };
+    this.draw = () => {
+      context.clearRect(0, 0, canvas.width, canvas.height);
+      if (this.base) context.drawImage(this.base, 0, 0, canvas.width, canvas.height);
+      for (const {color, width, points} of this.strokes) {
+        context.globalCompositeOperation = color ? "source-over" : "destination-out";
+        Object.assign(context, {strokeStyle: color || "#000", lineWidth: width, lineCap: "round", lineJoin: "round"});
+        context.beginPath();
+        for (const point of [points[0], ...points]) context.lineTo(...point);  // a dot is a line to itself
+        context.stroke();
+      }
+      context.globalCompositeOperation = "source-over";
+    };
+    // Send the areas as they are now; nobody paints before they have arrived.
+    const send = async () => {
+      this.draw();
+      const drawn = context.getImageData(0, 0, canvas.width, canvas.height).data.some(value => value);
+      const paint = document.getElementById("paint"), turn = this.turn = {};
+      paint.disabled = true;
+      try {
+        const blob = await new Promise(resolve => canvas.toBlob(resolve));
+        const kind = {orig_name: "areas.png", mime_type: "image/png", meta: {_type: "gradio.FileData"}};
+        const file = drawn ? {...await upload(new File([blob], "areas.png", {type: "image/png"})), ...kind} : null;
+        if (turn !== this.turn) return;
+        this.file = file;
+        trigger("input");
+      } finally {
+        if (turn === this.turn) paint.disabled = false;
+      }
+    };
+
+    let stroke = null;
+    const add = event => {
+      const {left, top, width, height} = canvas.getBoundingClientRect();
+      const place = (at, from, all, pixels) => (at - from) / all * pixels;
+      stroke.points.push([place(event.clientX, left, width, canvas.width), place(event.clientY, top, height, canvas.height)]);
+      this.draw();
+    };
+    canvas.onpointerdown = event => {
+      if (photo.hidden || !event.isPrimary || event.button) return;
+      canvas.setPointerCapture(event.pointerId);
+      const share = find("[name=width]").value / 100;
+      stroke = {color: find(":checked").value, width: share * Math.max(canvas.width, canvas.height), points: []};
+      this.strokes.push(stroke);
+      add(event);
+    };
+    canvas.onpointermove = event => { if (stroke && event.isPrimary) add(event); };
+    canvas.onpointerup = event => {
+      if (!stroke || !event.isPrimary) return;
+      stroke = null;
+      send();
+    };
+    canvas.onpointercancel = () => {  // a second finger zooms
+      if (stroke) this.strokes.pop();
+      stroke = null;
+      this.draw();
+    };
+    find("[name=undo]").onclick = () => { if (this.strokes.pop()) send(); };
+    find("[name=clear]").onclick = () => {
+      Object.assign(this, {base: null, strokes: []});
+      send();
+    };
+    photo.onload = () => {
+      const scale = 512 / Math.max(photo.naturalWidth, photo.naturalHeight);
+      const [width, height] = [photo.naturalWidth, photo.naturalHeight].map(side => Math.round(side * scale));
+      Object.assign(canvas, {width, height});
+      box.style.setProperty("--ratio", width / height);
+      this.draw();
+    };
+    this.refresh();
   },
 };

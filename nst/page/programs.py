@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from nst.page import limits, sharing
-from nst.page.sharing import PARAMETERS
+from nst.page.sharing import EXTRAS, PARAMETERS
 from nst.settings import Settings
 
-ARGUMENTS = ("content", "style", *PARAMETERS)  # of the API's `paint`, in this order
+ARGUMENTS = ("content", "style", *PARAMETERS, *EXTRAS)  # of the API's `paint`, in this order
 UPLOAD = "a picture uploaded to this page, as Gradio's FileData"
 PATIENCE, LONG_PATIENCE = 15.0, 60.0  # seconds without reading: for who never read anything, and for who reads slowly
 BEHIND = 8  # unread messages from which on intermediate pictures are left out

@@ -14,7 +14,7 @@ import numpy as np
 from nst import finishing, images, recipe, transparency
 from nst.finishing import Finishing
 from nst.images import ImageError
-from nst.page import display
+from nst.page import display, limits
 from nst.page.cache import cache_file
 from nst.page.components import data_url
 from nst.page.display import error_message
@@ -24,7 +24,7 @@ from nst.page.translation import tr
 log = logging.getLogger(__name__)
 
 TOUCHES = tuple(touch.name for touch in fields(Finishing))
-Canvas = tuple[str, str, str]  # paths of the picture before finishing touches, the photo and the painting
+Canvas = tuple[str, ...]  # paths of the picture before finishing touches, the photo and one to four paintings
 
 
 class View(NamedTuple):
@@ -39,6 +39,7 @@ class View(NamedTuple):
     after: Any = gr.skip()  # the block of actions for a finished picture
     film: Any = gr.skip()  # the accordion with the time-lapse
     more: Any = gr.skip()
+    larger: Any = gr.skip()
     paint: Any = gr.skip()
     stop: Any = gr.skip()
     leave: Any = gr.skip()
@@ -62,7 +63,7 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
     """Apply finishing touches to the picture as painted; return the picture, the download and a sentence."""
     if canvas is None:
         return gr.skip(), gr.skip(), gr.skip()
-    painted, content, _ = canvas
+    painted, content, *_ = canvas
     touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
     if not touches:
         return painted, offer_download(Path(painted)), gr.skip()
@@ -107,6 +108,14 @@ def buttons(state: str) -> dict[str, Any]:
         "paint": gr.update(visible=state == "idle"),
         "stop": gr.update(visible=state == "painting"),
         "leave": gr.update(visible=False),
+    }
+
+
+def continuing(shape: tuple[int, int]) -> dict[str, Any]:
+    """How a finished picture of this (height, width) can be gone on with, as part of a `View`."""
+    return {
+        "more": gr.update(visible=True),
+        "larger": gr.update(visible=2 * max(shape) <= limits.current().size),
     }
 
 

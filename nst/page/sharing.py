@@ -20,6 +20,8 @@ MIN_SIZE = 128  # pixels
 MAX_STYLE_SCALE = 2.0  # size of the painting, relative to the picture's
 MAX_ITEMS = 64  # numbers or layers in one setting: more than there are scales, paintings or layers
 REPEATED = "Its pictures and settings are restored: Paint repeats it. Drop it in again to use the picture itself."
+PAINTINGS = 4  # of one picture, at most: "style" and the first of EXTRAS
+EXTRAS = ("style_2", "style_3", "style_4", "areas")  # pictures besides photo and painting, as the API names them
 PARAMETERS = tuple(knob.name for knob in fields(Settings) if knob.name != "weights")  # weights is a file on the server
 
 
@@ -28,7 +30,7 @@ class Shared:
     """Settings and pictures that a recipe asks for."""
 
     settings: Settings  # within the page's limits
-    pictures: tuple[str, str] | None  # catalogue names of photo and painting; None unless both are examples
+    pictures: tuple[str, ...] | None  # catalogue names of photo and paintings; None unless all are examples
     sentence: str  # plain text for the visitor: what was restored and what was not
 
 
@@ -89,7 +91,8 @@ def from_recipe(recipe: Recipe, controls: Collection[str]) -> Shared:
         controls: names of the settings that visitors can see; the sentence lists the others.
     """
     notes = list(recipe.notes)
-    settings = replace(recipe.settings, weights="", style_blend=(), frames_per_second=Settings().frames_per_second)
+    settings = replace(recipe.settings, weights="", frames_per_second=Settings().frames_per_second)
+    settings = replace(settings, style_blend=_places(settings.style_blend))
     if recipe.network in ("compact", "vgg19", "vgg16"):  # the network that `auto` resolved to
         settings = replace(settings, network=recipe.network.replace("16", "19"))  # the page offers one VGG
     if recipe.settings.weights:
@@ -108,10 +111,16 @@ def from_recipe(recipe: Recipe, controls: Collection[str]) -> Shared:
     return Shared(settings, pictures, " ".join([_summary(recipe, settings, pictures, controls), *notes]))
 
 
-def _example_names(recipe: Recipe) -> tuple[str, str] | None:
+def _places(blend: tuple[float, ...]) -> tuple[float, ...]:
+    """The shares of the page's four paintings; without any, they are equal."""
+    rest = PAINTINGS - len(blend)
+    return (*blend, *[max(2.0, *blend) / 2] * rest) if blend and rest >= 0 else ()
+
+
+def _example_names(recipe: Recipe) -> tuple[str, ...] | None:
     here = {example.name for example in catalogue.examples()}
     names = [used.name for used in (recipe.content, *recipe.styles) if used.example and used.name in here]
-    return (names[0], names[1]) if len(names) == len(recipe.styles) + 1 == 2 else None
+    return tuple(names) if len(names) == len(recipe.styles) + 1 <= PAINTINGS + 1 else None
 
 
 def title(recipe: Recipe) -> str:
@@ -128,16 +137,16 @@ def credit(recipe: Recipe) -> str:
     return " ".join(catalogue.picture(name, fetch=False)[1] for name in names)
 
 
-def _summary(recipe: Recipe, settings: Settings, pictures: tuple[str, str] | None, controls: Collection[str]) -> str:
+def _summary(recipe: Recipe, settings: Settings, pictures: tuple[str, ...] | None, controls: Collection[str]) -> str:
     if pictures:
         words = tr(REPEATED)
     else:
         styles = ", ".join(used.name for used in recipe.styles) or tr("its painting")
         restored = "Its settings are restored. It was painted from {photo} and {paintings}."
         words = tr(restored, photo=recipe.content.name, paintings=styles)
-        if len(recipe.styles) > 1:
-            words += " " + tr("This page takes one painting at a time.")
-    hidden = _hidden_changes(settings, controls)
+        if len(recipe.styles) > PAINTINGS:
+            words += " " + tr("This page takes four paintings at most.")
+    hidden = _hidden_changes(settings, {*controls, "style_blend"})  # the amounts of the paintings show it
     return f"{words} {tr('Also set, until you pick an example: {settings}.', settings=hidden)}" if hidden else words
 
 

@@ -10,15 +10,17 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, machine, weights
+from nst import catalogue, images, machine, masks, weights
 from nst.images import ImageError
+from nst.masks import Masks
 from nst.page import limits, sharing
 from nst.page.loss_plot import History
 from nst.page.translation import tr
@@ -36,6 +38,8 @@ QUEUE_SIZE = 16  # visitors in the queue, at most
 THUMBNAIL = Settings(size=384)  # a visitor's defaults but for the size, of which a card shows THUMBNAIL_SIDE
 THUMBNAIL_SIDE = 360  # pixels
 IDLE = 60.0  # seconds between two looks whether the last visitor has gone
+TRY_STRENGTHS, TRY_BRUSHES = (38.0, 50.0, 65.0, 80.0), (0.5, 2.0)
+TRY_STEPS = 22  # within 8 s on two cores; see benchmarks/tries.py
 WARM_UP = (64, 64), (384, 288)  # height, width: large pictures have a compiled step of their own
 TOO_LONG = (
     "This picture would take about {minutes} minutes, and one may take {most} here; take a smaller size or fewer steps."
@@ -50,16 +54,32 @@ log = logging.getLogger(__name__)
 class Run(Painting):
     """One visitor's painting, within the limits of the page."""
 
-    def __init__(self, content: str | None, style: str | None, settings: Settings):
-        super().__init__(content or "", [style or ""], settings, resumable=True)
-        self.style = self.styles[0]
+    def __init__(
+        self,
+        content: str | None,
+        styles: Sequence[str],
+        settings: Settings,
+        where: Masks = masks.EVERYWHERE,
+        **more: Any,
+    ):
+        """The arguments of `Painting`, of which pictures may be missing."""
+        super().__init__(content or "", styles, settings, resumable=True, where=where, **more)
         self.film, self.history = Film(frames=120), History()
+
+    @property
+    def style(self) -> str:
+        """The first painting; "" if there is none."""
+        return self.styles[0] if self.styles else ""
+
+    def pick(self, index: int) -> None:
+        self.film, self.history = Film(frames=120), History()
+        super().pick(index)
 
     def check(self, settings: Settings) -> None:
         sharing.check(settings)
         if not self.content:
             raise ImageError(tr("There is no photo yet; drop one in, or start with an example."))
-        if not self.style:
+        if not self.styles:
             raise ImageError(tr("There is no painting yet; drop one in, or start with an example."))
 
     def check_time(self, seconds: float) -> None:
@@ -70,6 +90,13 @@ class Run(Painting):
         super()._take(frame)
         self.film.append(self.shown(frame.image))
         self.history.append(frame)
+
+
+def variants(settings: Settings) -> list[Settings]:
+    """The settings of the tries, the strengths of a brush size side by side."""
+    return [
+        replace(settings, strength=strength, style_scale=brush) for brush in TRY_BRUSHES for strength in TRY_STRENGTHS
+    ]
 
 
 class Studio:
@@ -84,10 +111,11 @@ class Studio:
         self._loading = threading.Lock()
         self._unready = NOT_LOADED
         self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._tried: OrderedDict[str, Run] = OrderedDict()  # the latest tries of visitors
         self._queue: list[str] = []
         self._turn: tuple[str, Run] | None = None  # the visitor being served
         self._durations: deque[float] = deque(maxlen=8)  # seconds of the latest runs
-        self._lock = threading.RLock()  # guards the four above; never held while painting
+        self._lock = threading.RLock()  # guards the five above; never held while painting
 
     def engine(self, settings: Settings) -> "StyleTransfer":
         """The engine for these settings.  Loading a network takes seconds, with a download a minute."""
@@ -138,8 +166,18 @@ class Studio:
         except Exception:
             self._unready = NOT_WARM
             log.exception("Warming failed")
+        else:
+            self._warm_tries(engine)
         if on_a_space and chosen != "compact":
             _download()
+
+    def _warm_tries(self, engine: "StyleTransfer") -> None:
+        grey = np.full((1, 96, 128, 3), 0.5, np.float32)
+        try:
+            for _ in engine.tries(grey, [grey], variants(Settings()), 1):
+                pass
+        except Exception:
+            log.exception("Warming the tries failed")
 
     def paint_thumbnails(self) -> None:
         """Paint the thumbnails that examples lack, while no visitor is here; returns once all are there.
@@ -224,24 +262,46 @@ class Studio:
         """A visitor's latest run, if it is still kept."""
         return self._runs.get(visitor)
 
+    def tried(self, visitor: str) -> Run | None:
+        """A visitor's latest tries, if they are still kept."""
+        return self._tried.get(visitor)
+
+    def stop(self, visitor: str) -> None:
+        """End what is being painted for a visitor at the next frame."""
+        with self._lock:
+            if self._turn and self._turn[0] == visitor:
+                self._turn[1].stop.set()
+
     def forget(self, visitor: str) -> None:
         """Drop a visitor who has closed the page."""
         with self._lock:
             self.leave(visitor)
-            self._runs.pop(visitor, None)
+            for kept in (self._runs, self._tried):
+                kept.pop(visitor, None)
 
     def paint(self, visitor: str, run: Run, at_least: int = 0) -> "Generator[Frame, None, None]":
         """Serve a visitor; yields and raises what `Run.frames` does."""
+        return self._serve(visitor, run, self._runs, run.frames(self.engine, at_least))
+
+    def tries(
+        self, visitor: str, run: Run, settings: Sequence[Settings], steps: int
+    ) -> "Generator[list[Frame], None, None]":
+        """Serve a visitor; yields and raises what `Run.tries` does."""
+        return self._serve(visitor, run, self._tried, run.tries(self.engine, settings, steps))
+
+    def _serve(
+        self, visitor: str, run: Run, kept: OrderedDict[str, Run], frames: "Generator[Any, None, None]"
+    ) -> "Generator[Any, None, None]":
         turn, began = (visitor, run), time.monotonic()
         with self._lock:
             self.leave(visitor)
             self._turn = turn
-            self._runs[visitor] = run
-            self._runs.move_to_end(visitor)
-            while len(self._runs) > KEPT:
-                self._runs.popitem(last=False)
+            kept[visitor] = run
+            kept.move_to_end(visitor)
+            while len(kept) > KEPT:
+                kept.popitem(last=False)
         try:
-            with contextlib.closing(run.frames(self.engine, at_least)) as frames:
+            with contextlib.closing(frames):
                 yield from frames
             with self._lock:
                 self._durations.append(time.monotonic() - began)

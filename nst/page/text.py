@@ -28,8 +28,11 @@ LINK_LIMITS = (
 )
 SHARED = "A picture shared with you: {}. Choose a photo of your own to paint yours."
 RESTORED = "Your picture is back with its settings: {}."
+AREAS_RESTORED = "Its areas are restored, too: see Where in the Studio."
 KEPT = "Your pictures of the last day"
 WAITING = "Waiting for your turn …"
+WEIGHTS = "How much of each to take from the painting."
+SEVERAL = "Mix up to four paintings: add them here, and paint. Drag their amounts while painting: the picture follows."
 
 # Label and explanation of each setting that visitors can change; programs can change the other settings, too.
 CONTROLS = {
@@ -44,24 +47,43 @@ CONTROLS = {
     "init": ("Start from", "The photo keeps its outlines; noise lets the painting form its own."),
     "seed": ("Random seed", "A different number gives a different result when starting from noise."),
     "total_variation_weight": ("Smoothness", "0 keeps all grain, 5 is the default, 50 is very smooth."),
+    "color": ("Colors", "Whose colors the picture has."),
+    "color_amount": ("Amount of the photo's colors", "0 keeps the painting's colors, 1 takes the photo's."),
     "composition": ("Composition", "How firmly to keep the photo's layout; at 0, figures of the painting may appear."),
     "focus": ("Focus", "How much more the photo's detailed parts count than flat ones, such as a sky; 0: the same."),
     "detail": ("Photo detail", "How much of the photo's fine detail returns at each larger size."),
 }
 MAIN_CONTROLS = ("size", "network")  # shown; those without a chooser that are not here are in an accordion
+STUDIO_CONTROLS = ("color", "color_amount", "total_variation_weight")
+MIXED = ("style_layers", "style_blend")  # settings of several numbers, each with a slider in the studio
+MARKS = {  # what visitors see of a style layer
+    "block1_conv1": "Finest marks",
+    "block2_conv1": "Fine strokes",
+    "block3_conv1": "Brush strokes",
+    "block4_conv1": "Shapes",
+    "block5_conv1": "Large forms",
+}
+LIVE_CONTROLS = ("strength", "style_scale", *STUDIO_CONTROLS)  # the picture follows them while it is painted
 CHOOSERS = {
     "strength": ("Strength", "From photo to painting. Drag while painting: the picture follows.", presets.STRENGTHS),
-    "style_scale": ("Brush size", "Takes effect the next time you paint.", presets.BRUSH_SIZES),
+    "style_scale": (
+        "Brush size",
+        "Drag while painting: the picture follows.",
+        presets.BRUSH_SIZES,
+    ),
 }
 CHOICES = {
     "network": {"auto": "Automatic", "compact": "Quick", "vgg19": "Finest"},
     "style_statistics": {"gram": "Gram matrices", "covariance": "Covariances"},
+    "color": {"painting": "The painting's", "match": "Close to the photo's", "luminance": "Exactly the photo's"},
     "init": {"content": "The photo", "noise": "Noise", "style": "The painting", "mix": "Photo and noise"},
 }
 SLIDERS = {
     "size": (sharing.MIN_SIZE, limits.current().size, 32),
     "strength": (0, 100, 1),
     "style_scale": (0.1, sharing.MAX_STYLE_SCALE, 0.05),
+    "color_amount": (0, 1, 0.05),
+    "total_variation_weight": (0, 50, 0.5),
     "composition": (0, 4, 0.5),
     "focus": (0, 1, 0.1),
     "detail": (0, 1, 0.05),

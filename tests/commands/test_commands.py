@@ -81,7 +81,7 @@ ENGINE = textwrap.dedent("""
                     image = np.full((height, width, 3), (200, 100, step), np.uint8)
                     losses = dict(content=1.0, style=2.0, total_variation=0.1, total=3.0)
                     frame = types.SimpleNamespace(step=step, steps=steps, scale=side, image=image, losses=losses,
-                                                  elapsed=step / 2, remaining=0.0, note="")
+                                                  elapsed=step / 2, remaining=0.0, note="", settings=settings)
                     yield frame
                     if behavior == "no folder":
                         shutil.rmtree("folder", ignore_errors=True)
@@ -360,6 +360,32 @@ def test_a_picture_tells_how_it_was_made_and_how_to_make_it_again(run, tmp_path)
     assert first == again
 
 
+def test_a_finished_picture_is_started_from_with_its_settings(run, tmp_path):
+    small = ["-o", "small.png", "--size", "64", "--min-scale", "32", "--steps", "2", "--strength", "70"]
+    assert run("paint", "lion", "woodcut-wave", *small, engine="real")[0] == 0
+    arguments = ["--start", "small.png", "-o", "large.png", "--size", "128", "--json"]
+    code, out, err = run("paint", *arguments, engine="real")
+    assert code == 0, err
+    first = json.loads(out.splitlines()[0])
+    assert first["steps"] == 2 and max(first["size"]) == 128  # the scale above only
+    made = recipe.read(tmp_path / "large.png")
+    assert made is not None and made.start is not None
+    assert (made.start.name, made.start.size[0], made.settings.strength) == ("small.png", 64, 70)
+    assert (max(made.size), made.content.name, [style.name for style in made.styles]) == (128, "lion", ["woodcut-wave"])
+    assert "--start small.png" in run("recipe", "large.png", engine="real")[1]
+
+    assert run(*paint(), engine="real")[0] == 0  # of files
+    code, _, err = run("paint", "--start", "out.png", "-o", "x.png", engine="real")
+    assert (code, err) == (
+        2,
+        "nst: out.png was painted from photo.jpg and painting.png: name both, as in CONTENT STYLE --start FILE.\n",
+    )
+    code, _, err = run("paint", "--start", "photo.jpg", "-o", "x.png", engine="real")
+    assert code == 2 and "photo.jpg does not name its photo and painting" in err
+    code, _, err = run("paint", "lion", "woodcut-wave", "--start", "out.png", "-o", "out.png", engine="real")
+    assert code == 2 and "out.png is one of the pictures to paint from" in err
+
+
 @pytest.mark.parametrize(("network", "flag"), [("vgg16", "vgg19"), ("vgg19", "vgg19"), ("compact", "compact")])
 def test_the_command_names_a_network_that_can_be_asked_for(run, tmp_path, network, flag):
     assert run("paint", "photo.jpg", "painting.png", "-o", "out.png", *TINY)[0] == 0
@@ -505,10 +531,7 @@ def test_frames_and_transparency_that_are_left_out_are_told(run, tmp_path):
     frames = [Image.new("RGBA", (40, 30), color) for color in ("red", "#0f08", "blue")]
     frames[1].save(tmp_path / "a.webp", save_all=True, append_images=frames[::2], lossless=True)
     code, out, err = run("paint", "photo.jpg", "a.webp", "-o", "out.png", *TINY, "--json", engine="real")
-    notes = [
-        "Only the first of the 3 pictures in a.webp is painted.",
-        "What is transparent in a.webp is filled with the colors around it.",
-    ]
+    notes = ["Only the first of the 3 pictures in a.webp is painted."]  # what is transparent does not count as style
     assert (code, err) == (0, "".join(f"nst: {note}\n" for note in notes))
     assert json.loads(out.splitlines()[-1])["notes"] == notes
 
@@ -611,7 +634,7 @@ def refuses(outcome: tuple[int, str, str], words: str, code: int = 2) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["paint"], "required: CONTENT, STYLE"),
+        (["paint", "-o", "out.png"], "CONTENT and STYLE are missing"),
         (["paint", "photo.jpg", "painting.png"], "required: -o/--output"),
         (["paint", "missing.jpg", "painting.png", "-o", "out.png"], "There is no file missing.jpg"),
         (["paint", "photo.jpg", "starry-nigth", "-o", "out.png"], r"did you mean starry-night\?"),

@@ -13,7 +13,7 @@ from nst import images, recipe
 from nst.page import sharing, text
 from nst.page import studio as studio_module
 from nst.page.handlers import FILM_BYTES
-from nst.page.sharing import PARAMETERS
+from nst.page.programs import ARGUMENTS
 from nst.page.studio import MORE_STEPS, NOT_LOADED, NOT_WARM, Studio
 from nst.page.text import QUEUE_FULL
 from nst.painting import FOLLOWING_STEPS
@@ -534,7 +534,7 @@ def test_a_link_to_the_visitors_own_result(visit, photo):
     assert tab.input_value("#size input[type=number]") == "160"
     assert max(download(tab)[1].size) == 160
     tab.wait_for_selector("#sentence:has-text('A picture shared with you: my photo × The Starry Night.')")
-    assert not tab.is_visible("#film") and not tab.is_visible("#more")
+    assert not tab.is_visible("#film") and tab.is_visible("#more")  # it goes on from the file
     tab.click("#pair-wave-lion")  # whoever opens the link can paint, with a time-lapse of that
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     assert tab.is_visible("#film") and tab.is_visible("#more")
@@ -548,24 +548,24 @@ def test_the_latest_pictures_survive_a_reload(visit, photo):
     for size, seen in ((128, 1), (160, 2)):
         choose_size(tab, size)
         tab.tap("#paint")
-        tab.wait_for_function(f"document.querySelectorAll('#strip button').length === {seen}")
-    second = tab.get_attribute("#strip button", "data-keys")
+        tab.wait_for_function(f"document.querySelectorAll('#strip [data-keys]').length === {seen}")
+    second = tab.get_attribute("#strip [data-keys]", "data-keys")
     tab.tap("#more")  # the same picture goes on, in the place of what it was
-    tab.wait_for_function(f"document.querySelector('#strip button').dataset.keys !== '{second}'")
-    assert tab.locator("#strip button").count() == 2
+    tab.wait_for_function(f"document.querySelector('#strip [data-keys]').dataset.keys !== '{second}'")
+    assert tab.locator("#strip [data-keys]").count() == 2
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
 
     tab.reload()
-    tab.tap("#strip button:nth-of-type(2)")
+    tab.tap("#strip [data-keys] >> nth=1")
     tab.wait_for_selector("#sentence:has-text('Your picture is back with its settings: my photo × The Starry Night.')")
     tab.wait_for_selector("#picture img")
     tab.wait_for_selector("#wipe input", state="attached")
     assert tab.input_value("#size input[type=number]") == "128"
     assert max(download(tab)[1].size) == 128
-    assert not tab.is_visible("#more") and not tab.is_visible("#film")
+    assert tab.is_visible("#more") and not tab.is_visible("#film")
     tab.tap("#pair-wave-lion")  # another one, without a trace of that before
     tab.wait_for_selector("#sentence:has-text('Painted in')")
-    tab.wait_for_function("document.querySelectorAll('#strip button').length === 3")
+    tab.wait_for_function("document.querySelectorAll('#strip [data-keys]').length === 3")
     tab.tap("#clear")
     tab.wait_for_selector("#kept", state="hidden")
     tab.reload()
@@ -581,7 +581,7 @@ def test_a_browser_that_forbids_storage_shows_the_page(browser, address):
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(address(Studio(lambda _: Painter(steps=2).released())))
     tab.click("#pair-starry-night")
-    tab.wait_for_selector("#strip button")  # until the page is closed
+    tab.wait_for_selector("#strip [data-keys]")  # until the page is closed
     profile.close()
     assert complaints == []
 
@@ -686,7 +686,7 @@ def test_programs_get_the_finished_picture(visit, photo, painting):
         endpoints = client.view_api(return_format="dict")["named_endpoints"]
         assert list(endpoints) == ["/paint"]
         told = {parameter["parameter_name"]: parameter for parameter in endpoints["/paint"]["parameters"]}
-        assert list(told) == ["content", "style", *PARAMETERS]
+        assert list(told) == list(ARGUMENTS)
         needed = [name for name, parameter in told.items() if not parameter["parameter_has_default"]]
         assert needed == ["content", "style"]
     finally:
@@ -776,3 +776,67 @@ def test_the_compact_network_paints_on_the_page(visit, monkeypatch):
     tab.wait_for_selector("#sentence:has-text('Painted in')")
     _, result = download(tab)
     assert (result.format, max(result.size)) == ("PNG", 128)
+
+
+# --- Tries, twice the size, pins --------------------------------------------------------------------------------------
+
+
+def test_a_try_is_chosen_and_painted_on(visit, photo):
+    painter = Painter(steps=20).released()
+    tab = visit(Studio(lambda _: painter))
+    choose_size(tab, 128)
+    tab.set_input_files("#content input[type=file]", photo)
+    tab.wait_for_selector("#content img")
+    unfold(tab, "studio")
+    tab.click("#studio button[role=tab]:has-text('Tries')")
+    tab.click("#try")
+    tab.wait_for_selector("#tries button:enabled >> nth=7")
+    assert tab.locator("#tries button").count() == 8
+    tab.focus("#tries button >> nth=7")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    assert (strength(tab), tab.input_value("#style-scale input[type=number]")) == ("80", "2")
+    _, result = download(tab)
+    made = recipe.parse(result.info["nst"])
+    assert (result.size, made.settings.strength, made.settings.style_scale) == ((128, 85), 80, 2)
+
+
+def test_twice_the_size_also_of_a_restored_picture(visit):
+    painter = Painter(steps=20).released()
+    tab = visit(Studio(lambda _: painter))
+    choose_size(tab, 128)
+    tab.click("#pair-starry-night")
+    for size in (256, 512):
+        tab.click("#larger:visible")
+        tab.wait_for_selector(f"#sentence:has-text('× {size}')")
+        assert tab.input_value("#size input[type=number]") == str(size)
+        assert download(tab)[1].height == size
+        tab.reload()
+        tab.click("#strip [data-keys]")
+        tab.wait_for_selector("#sentence:has-text('Your picture is back')")
+    tab.click("#more:visible")
+    tab.wait_for_selector("#sentence:has-text('Painted in')")
+    _, result = download(tab)
+    made = recipe.parse(result.info["nst"])
+    assert result.height == 512 and made.start is not None and made.start.size[1] == 512
+
+
+def test_results_are_pinned_and_unpinned_by_keys(visit):
+    painter = Painter(steps=2).released()
+    tab = visit(Studio(lambda _: painter))
+    choose_size(tab, 128)
+    for number in range(1, 3):
+        tab.fill("#strength input[type=number]", str(30 * number))
+        tab.press("#strength input[type=number]", "Tab")
+        tab.click("#pair-starry-night")
+        tab.wait_for_function(f"document.querySelectorAll('#strip .pin').length === {number}")
+    for number in range(2):
+        tab.focus(f"#strip .pin >> nth={number}")
+        tab.keyboard.press("Enter")
+        tab.wait_for_function(f"document.querySelectorAll('#pins figure').length === {number + 1}")
+    assert tab.locator("#pins img").first.bounding_box()["width"] >= 300
+    tab.reload()
+    tab.wait_for_selector("#pins figure >> nth=1")
+    tab.focus("#pins button >> nth=0")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function("document.querySelectorAll('#pins figure').length === 1")

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nst.page.loss_plot import HEIGHT, MAX_POINTS, History, curves
+from nst.page.loss_plot import HEIGHT, MAX_POINTS, History, Point, curves
 
 
 def frame(step: int, scale: int = 128, **losses: float) -> SimpleNamespace:
@@ -111,3 +111,8 @@ def test_scales_are_marked_where_they_begin():
 def test_a_long_run_is_drawn_in_few_bytes():
     kept = history(*(frame(step, 128 * 2 ** (step // 300), total=1 / (1 + step)) for step in range(0, 1200, 3)))
     assert len(curves(kept.points, 1200).encode()) < 6000
+
+
+def test_a_loss_just_below_a_power_of_ten_is_plotted():
+    losses = {"content": 5.0, "style": 1 - 0.9, "total": 5.0}  # 0.09999999999999998
+    assert "polyline" in curves([Point(step, 64, float(step), losses) for step in (1, 2)], 2)

@@ -20,6 +20,7 @@ from nst.page import inputs, results, text
 from nst.page.components import Upload
 from nst.page.handlers import Handlers
 from nst.page.inputs import Setup
+from nst.page.programs import ARGUMENTS
 from nst.page.results import TOUCHES, View
 from nst.page.sharing import PARAMETERS
 from nst.page.studio import MORE_STEPS, QUEUE_SIZE, Studio
@@ -119,20 +120,39 @@ def test_a_size_that_does_not_fit_is_lowered_and_said(photo, painting, monkeypat
 def test_a_pulled_slider_is_followed(photo, painting):
     painter = Painter(steps=6).released()
     page = desk(painter)
-    assert page.steer(VISITOR, photo, painting, 70) == SKIP  # there is no picture yet
+
+    def steer(strength, visitor=VISITOR, pictures=(photo, painting)):
+        rest = values()
+        rest[PARAMETERS.index("strength")] = strength
+        return page.steer(visitor, *pictures, *rest)
+
+    assert steer(70) == SKIP  # there is no picture yet
     views = page.paint(VISITOR, photo, painting, *values())
     next(view for view in views if isinstance(view.picture, np.ndarray))
-    assert page.steer(VISITOR, photo, painting, 70) == SKIP  # it is being painted, and follows by itself
-    assert page.steer(OTHER, photo, painting, 70) == SKIP
+    assert steer(70) == SKIP  # it is being painted, and follows by itself
+    assert steer(70, OTHER) == SKIP
     last = list(views)[-1]
     assert painter.settings is not None and painter.settings.strength == 70
     assert "Painted in" in last.sentence
-    assert page.steer(VISITOR, photo, painting, 70) == SKIP  # as it is already
-    assert page.steer(VISITOR, painting, photo, 30) == SKIP  # not the pictures it was painted from
-    assert page.steer(VISITOR, photo, painting, None) == SKIP
-    assert page.steer(VISITOR, photo, painting, 30) != SKIP
+    assert steer(70) == SKIP  # as it is already
+    assert steer(30, pictures=(painting, photo)) == SKIP  # not the pictures it was painted from
+    assert steer(None) == SKIP
+    assert steer(30) != SKIP
     *_, last = page.follow(VISITOR)
     assert painter.settings.strength == 30 and "Painted in" in last.sentence
+
+
+@pytest.mark.parametrize("action, size", [("go_on", (128, 85)), ("enlarge", (256, 171))])
+def test_a_picture_whose_run_is_gone_goes_on_from_its_file(photo, painting, tmp_path, action, size):
+    page, second = desk(Painter(steps=6).released()), picture(tmp_path / "second.png", (96, 128))
+    wanted = photo, painting, *values(), second
+    *_, done = page.paint(VISITOR, *wanted)
+    page.on_unload(VISITOR)
+    *_, last = getattr(page, action)(VISITOR, done.canvas, *wanted)
+    made = recipe.read(last.canvas[0])
+    assert made is not None and made.start is not None
+    assert (made.size, made.start.size, made.start.name) == (size, (128, 85), Path(done.canvas[0]).name)
+    assert [style.name for style in made.styles] == [Path(painting).name, "second.png"]
 
 
 def test_the_film_of_a_picture(photo, painting):
@@ -234,7 +254,9 @@ def test_bad_pictures_get_a_sentence_at_once_and_when_painted(tmp_path, painting
     assert all(view.picture == SKIP for view in seen)
     dropped = inputs.on_upload(path, None)
     assert path is None or sentence in setup(dropped).note
-    assert all(value == SKIP for value in (*setup(dropped)._replace(note=SKIP), *after_setup(dropped).values()))
+    assert all(
+        value == SKIP for value in (*setup(dropped)._replace(note=SKIP, areas=SKIP), *after_setup(dropped).values())
+    )
 
 
 @pytest.mark.parametrize("side", ["content", "style"])
@@ -349,7 +371,9 @@ def test_a_picture_of_ours_brings_its_settings(photo, tmp_path):
     assert "my photo.png and woodcut-wave" in asked.note and "steps 9, 8" in asked.note
     again = inputs.on_upload(out, asked.last_recipe)  # once more: to paint on it
     for dropped in (again, inputs.on_upload(photo, None), inputs.on_upload(None, None)):
-        assert setup(dropped) == Setup(note="") and set(map(str, after_setup(dropped).values())) == {str(SKIP)}
+        assert setup(dropped)._replace(areas=SKIP) == Setup(note="") and set(
+            map(str, after_setup(dropped).values())
+        ) == {str(SKIP)}
 
 
 def test_a_damaged_recipe_leaves_all_as_it_is(tmp_path):
@@ -398,7 +422,7 @@ def test_a_link_to_the_visitors_own_result(photo, painting):
     assert opened.canvas == view.canvas and "data:image/jpeg" in opened.wipe and opened.after["visible"]
     assert after_setup(given[len(View._fields) :])["strength"] == 70
     assert "shared with you: my photo × Wheat Field." in opened.sentence
-    assert not opened.more["visible"] and not opened.film["visible"]  # there is no run to go on with
+    assert opened.more["visible"] and not opened.film["visible"]  # Continue starts from the file
     for wrong in ({"picture": "../../etc"}, query | {"picture": "0" * 64}, query | {"picture": query["photo"]}):
         given = inputs.on_load(SimpleNamespace(query_params=wrong))
         assert text.DELETED in setup(given[len(View._fields) :]).note
@@ -406,9 +430,55 @@ def test_a_link_to_the_visitors_own_result(photo, painting):
         assert setup(given[len(View._fields) :]).style != SKIP  # the page is as without a link
 
 
+def test_a_link_to_a_result_of_several_paintings(photo, painting):
+    pair = [str(catalogue.find(name).path) for name in ("tower", "starry-night")]
+    more = [str(catalogue.find("woodcut-wave").path), None, None, None]
+    assert "not painted yet" in inputs.make_link(*pair, None, *values(), *more)  # such a pair is not among the examples
+    assert "?pair=starry-night" in inputs.make_link(*pair, None, *values(style_blend=[2, 1, 1, 1]), *[None] * 4)
+    content, style, second = (results.cache_file(Path(path)) for path in (photo, painting, more[0]))
+    *_, view = desk(Painter(steps=6).released()).paint(VISITOR, content, style, *values(), second)
+    link = inputs.make_link(content, style, view.canvas, *values(), second, None, None, None)
+    query = dict(parse_qsl(link.partition('"?')[2].partition('"')[0].replace("&amp;", "&")))
+    given = inputs.on_load(SimpleNamespace(query_params=query))
+    opened, asked = View(*given[: len(View._fields)]), setup(given[len(View._fields) :])
+    assert (asked.style, asked.style_2, asked.style_3, asked.style_4) == (style, second, None, None)
+    assert opened.canvas == view.canvas and "my photo × Wheat Field × " in opened.sentence
+
+
+def test_pictures_of_examples_bring_all_of_their_paintings(tmp_path):
+    files = [str(catalogue.find(name).path) for name in ("tower", "starry-night", "woodcut-wave")]
+    views = desk(Painter(steps=6).released()).paint(VISITOR, *files[:2], *values(style_blend=[2, 1, 1, 1]), files[2])
+    asked = setup(given := inputs.on_upload(finished(views, tmp_path / "out.png"), None, "style_3"))
+    shown = [Path(path).name for path in (asked.content, asked.style, asked.style_2)]
+    assert shown == [Path(file).name for file in files] and asked.style_3 is None
+    assert after_setup(given)["style_blend"] == [2, 1, 1, 1]
+    assert asked.credit.count("van Gogh") == 1 and "woodcut" in asked.credit
+
+
+def test_an_example_clears_the_studio():
+    given = inputs.choose_example(gr.EventData(None, {"name": "starry-night"}))
+    assert setup(given)[-3:] == (None, None, None)
+    told = after_setup(given)
+    for name in (*text.STUDIO_CONTROLS, *text.MIXED):
+        assert told[name] == inputs.values_of(Settings())[name]
+    assert told["strength"] == SKIP
+
+
+def test_many_moves_of_a_slider_start_one_run(photo, painting):
+    page = desk(Painter(steps=6).released())
+    list(page.paint(VISITOR, photo, painting, *values()))
+    assert page.steer(VISITOR, photo, painting, *values(strength=60)) != SKIP
+    assert page.steer(VISITOR, photo, painting, *values(strength=61)) == SKIP  # it has joined the queue
+    views = page.follow(VISITOR)
+    next(views)
+    assert page.steer(VISITOR, photo, painting, *values(strength=62)) == SKIP
+    list(views)
+    assert page.steer(VISITOR, photo, painting, *values(strength=63)) != SKIP
+
+
 def test_every_parameter_is_told_to_programs():
     told = Handlers.paint_for_programs.__doc__ or ""
-    assert all(f"\n    {name}: " in told for name in ("content", "style", *PARAMETERS))
+    assert all(f"\n    {name}: " in told for name in ARGUMENTS)
 
 
 # --- Finishing --------------------------------------------------------------------------------------------------------

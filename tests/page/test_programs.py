@@ -17,7 +17,7 @@ import pytest
 from nst import catalogue
 from nst.page import limits, programs, sharing
 from nst.page.programs import ARGUMENTS, BEHIND, LONG_PATIENCE, PATIENCE, Reader, brief, schema
-from nst.page.sharing import PARAMETERS
+from nst.page.sharing import EXTRAS, PARAMETERS
 from nst.page.studio import Studio
 from nst.page.text import UNREAD
 from nst.settings import Settings
@@ -111,7 +111,10 @@ def test_a_schema_gives_the_range_that_is_checked(name):
     one_scale = {"scale_factor": 8, "min_scale": 4096} if name == "steps" else {}
     taken = extremes(name)
     for value in taken:
-        if value not in ({"block1_conv1": 0}, "paper"):  # refused for other reasons
+        if value not in ({"block1_conv1": 0}, "paper") and (name, value) != (
+            "style_blend",
+            [0],
+        ):  # refused for other reasons
             sharing.settings_of({name: value} | one_scale)
     if not isinstance(taken[0], str):
         low, high = (json.loads(json.dumps(value)) for value in taken)
@@ -314,7 +317,11 @@ def test_so_does_one_of_a_browser_that_has_gone(address, photo, painting, monkey
     caller = Caller(address(Studio(lambda _: painter)), photo, painting)
     events = httpx.get(caller.url.removesuffix("gradio_api/") + "config", timeout=HANG).json()["dependencies"]
     (number,) = (event["id"] for event in events if event["api_name"] == "paint")
-    body = {"data": [*caller.pictures.values(), *values()], "fn_index": number, "session_hash": "gone"}
+    body = {
+        "data": [*caller.pictures.values(), *values(), *(None for _ in EXTRAS)],
+        "fn_index": number,
+        "session_hash": "gone",
+    }
     assert httpx.post(caller.url + "queue/join", json=body, timeout=HANG).status_code == 200
     wait_for(painter.closed.is_set)
 

@@ -62,11 +62,22 @@ def test_pictures_are_named_in_a_few_words():
     assert "van Gogh" in sharing.credit(made()) and sharing.credit(made(Settings(), "me.jpg", "my.png")) == ""
 
 
-def test_several_paintings_are_more_than_the_page_takes():
-    settings = Settings(style_blend=(2, 1))
-    shared = sharing.from_recipe(made(settings, "tower", "starry-night", "woodcut-wave"), CONTROLS)
+def test_several_paintings_come_back_with_their_shares():
+    three = "starry-night", "woodcut-wave", "pointillist-shore"
+    shared = sharing.from_recipe(made(Settings(style_blend=(0.5, 2, 1)), "tower", *three), CONTROLS)
+    assert shared.pictures == ("tower", *three)
+    assert shared.settings.style_blend == (0.5, 2, 1, 1)  # the fourth place is not taken
+    assert shared.sentence == sharing.REPEATED
+    shared = sharing.from_recipe(made(Settings(), "me.jpg", *three), CONTROLS)
     assert shared.pictures is None and shared.settings.style_blend == ()
-    assert shared.sentence.endswith("This page takes one painting at a time.")
+    assert "from me.jpg and starry-night, woodcut-wave, pointillist-shore." in shared.sentence
+
+
+def test_five_paintings_are_more_than_the_page_takes():
+    settings = Settings(style_blend=(2, 1, 1, 1, 1))
+    shared = sharing.from_recipe(made(settings, "tower", *["starry-night"] * 5), CONTROLS)
+    assert shared.pictures is None and shared.settings.style_blend == ()
+    assert shared.sentence.endswith("This page takes four paintings at most.")
 
 
 def test_automatic_is_what_it_was_then():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst import catalogue, images, machine, memory, painting, recipe, weights
+from nst import catalogue, images, machine, memory, painting, recipe, transfer, weights
 from nst.canvas import Canvas
 from nst.features import Network
 from nst.page import limits, studio
@@ -36,7 +36,7 @@ def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     for name, shape in (("photo", (100, 160)), ("painting", (200, 150))):
         images.save(images.to_uint8(toy.picture(*shape, seed=len(name))), folder / f"{name}.png")
-    return str(folder / "photo.png"), str(folder / "painting.png")
+    return str(folder / "photo.png"), [str(folder / "painting.png")]
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def paint(engine, monkeypatch):
     """paint(run, at_least) gives frames, one at every step."""
     monkeypatch.setattr(Progress, "steps_until_frame", 1)
     monkeypatch.setattr(Progress, "frame_is_due", True)
-    monkeypatch.setattr(painting, "FOLLOWING_STEPS", FOLLOWING)
+    for module in (painting, transfer):
+        monkeypatch.setattr(module, "FOLLOWING_STEPS", FOLLOWING)
     return lambda run, at_least=0: run.frames(lambda _: engine, at_least)
 
 
@@ -145,7 +146,7 @@ def test_frames_may_be_asked_for_and_closed_by_any_thread(paint, pictures, tmp_p
     "broken, sentence", [("photo", "There is no photo yet"), ("painting", "There is no painting yet")]
 )
 def test_a_missing_picture_is_told_before_the_network_is_loaded(pictures, broken, sentence):
-    paths = dict(zip(("photo", "painting"), pictures, strict=True)) | {broken: None}
+    paths = dict(zip(("photo", "painting"), pictures, strict=True)) | {broken: ()}
     with pytest.raises(ValueError, match=sentence):
         list(Run(*paths.values(), SETTINGS).frames(pytest.fail))
 
@@ -153,14 +154,16 @@ def test_a_missing_picture_is_told_before_the_network_is_loaded(pictures, broken
 @pytest.mark.parametrize("broken", ["photo", "painting"])
 def test_a_broken_picture_is_told_before_the_network_is_loaded(pictures, broken, tmp_path):
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    paths = dict(zip(("photo", "painting"), pictures, strict=True)) | {broken: str(tmp_path / "torn.png")}
+    paths = dict(zip(("photo", "painting"), pictures, strict=True)) | {
+        broken: str(tmp_path / "torn.png") if broken == "photo" else [str(tmp_path / "torn.png")]
+    }
     with pytest.raises(ValueError, match="torn.png is damaged"):
         list(Run(*paths.values(), SETTINGS).frames(pytest.fail))
 
 
 def test_what_would_take_hours_is_told_before_anything_else():
     with pytest.raises(ValueError, match="^size: 4096 should be"):
-        list(Run("nowhere.png", None, Settings(size=4096)).frames(pytest.fail))
+        list(Run("nowhere.png", [], Settings(size=4096)).frames(pytest.fail))
 
 
 def test_what_would_take_too_long_here_is_told_before_it_begins(pictures, monkeypatch):
@@ -183,11 +186,11 @@ def test_endless_going_on_is_refused_and_the_picture_kept(paint, pictures, tmp_p
     before = saved(run, tmp_path)
     with pytest.raises(ValueError, match="^steps: 21 at all scales together should be 20 at most on this page"):
         list(paint(run, at_least=3))
-    run.steer(90)
+    run.steer(replace(SETTINGS, strength=90))
     with pytest.raises(ValueError, match="^steps: 30 "):
         list(paint(run))
     assert saved(run, tmp_path) == before  # nothing of what was refused is in the recipe
-    run.steer(SETTINGS.strength)
+    run.steer(replace(SETTINGS, strength=SETTINGS.strength))
     assert [frame.step for frame in paint(run, at_least=2)] == [19, 20]
 
 
@@ -246,10 +249,10 @@ def test_a_pull_takes_effect_at_the_next_frame(engine, paint, pictures, tmp_path
     run = Run(*pictures, SETTINGS)
     frames = paint(run)
     before = up_to(frames, step)
-    assert run.steer(90)
-    photo, painting = (images.load(path, longest_side=128) for path in pictures)
+    assert run.steer(replace(SETTINGS, strength=90))
+    photo, painting = (images.load(path, longest_side=128) for path in (pictures[0], *pictures[1]))
     expected = engine.stylize(
-        photo, [painting], replace(SETTINGS, strength=90), resume=before.checkpoint.without_moments(), more_steps=1
+        photo, [painting], replace(SETTINGS, strength=90), resume=replace(before.checkpoint, state=()), more_steps=1
     )
     after = next(frames)
     np.testing.assert_array_equal(after.image, next(expected).image)
@@ -263,22 +266,22 @@ def test_a_pull_leaves_more_steps_than_it_needs(paint, pictures):
     run = Run(*pictures, replace(SETTINGS, steps=(6, 30)))
     frames = paint(run)
     up_to(frames, 3)
-    run.steer(90)
+    run.steer(replace(SETTINGS, strength=90))
     assert list(frames)[-1].step == 36 and run.settings.steps == (6, 30)
     frames = paint(run, at_least=20)
     up_to(frames, 40)
-    run.steer(SETTINGS.strength)
+    run.steer(replace(SETTINGS, strength=SETTINGS.strength))
     assert list(frames)[-1].step == 56  # the twenty are not begun anew
 
 
 @pytest.mark.parametrize("step", [8, 10])
 def test_a_pull_at_a_picture_that_is_not_being_painted(paint, pictures, tmp_path, step):
     run = stopped(paint, Run(*pictures, SETTINGS), step)
-    assert run.steer(90)
+    assert run.steer(replace(SETTINGS, strength=90))
     assert message(run, tmp_path).settings == SETTINGS  # that is what the picture was painted with so far
     assert list(paint(run, at_least=1))[-1].step == step + FOLLOWING
     assert message(run, tmp_path).steered and run.settings.strength == 90
-    assert not run.steer(90)
+    assert not run.steer(replace(SETTINGS, strength=90))
     assert list(paint(run, at_least=1))[-1].step == step + FOLLOWING + 1
 
 
@@ -286,8 +289,8 @@ def test_a_pull_there_and_back_changes_nothing(paint, pictures, tmp_path):
     run = Run(*pictures, SETTINGS)
     frames = paint(run)
     up_to(frames, 3)
-    assert run.steer(90)
-    assert not run.steer(SETTINGS.strength)
+    assert run.steer(replace(SETTINGS, strength=90))
+    assert not run.steer(replace(SETTINGS, strength=SETTINGS.strength))
     assert list(frames)[-1].step == 10
     assert not message(run, tmp_path).steered
 
@@ -296,8 +299,8 @@ def test_no_bad_strength_is_taken(pictures):
     run = Run(*pictures, SETTINGS)
     for bad in (101, None):
         with pytest.raises(ValueError, match="^strength: "):
-            run.steer(bad)
-    assert not run.steer(SETTINGS.strength)
+            run.steer(replace(SETTINGS, strength=bad))
+    assert not run.steer(replace(SETTINGS, strength=SETTINGS.strength))
 
 
 # --- The networks -----------------------------------------------------------------------------------------------------
@@ -324,7 +327,14 @@ class Engine:
                 raise FloatingPointError("The loss overflowed.")
             image, losses = images.to_uint8(content), dict.fromkeys(("content", "style", "total"), 1.0)
             remaining = 5.0 * (2 - step) if step else 0.0  # nobody knows yet
-            where = {"step": step, "steps": 2, "scale": 128, "elapsed": self.clock.now, "remaining": remaining}
+            where = {
+                "settings": settings,
+                "step": step,
+                "steps": 2,
+                "scale": 128,
+                "elapsed": self.clock.now,
+                "remaining": remaining,
+            }
             yield SimpleNamespace(image=image, losses=losses, checkpoint=None, note="", **where)
 
 

@@ -1,6 +1,7 @@
 """The page in the visitor's language."""
 
 import ast
+import importlib
 import json
 import re
 from pathlib import Path
@@ -21,7 +22,20 @@ from tests.serving import HANG
 CODE, ROOT = Path(text.__file__).parent, Path(__file__).parents[2]
 MARK = "__i18n__"  # begins what Gradio will translate
 LANGUAGES = [language for language in TABLES if language != "en"]
-INVISIBLE = {"Picture", "Sentence", "Result", "Numbers", "Note", "Link", "Paintings", "Examples"}  # labels for programs
+INVISIBLE = {
+    "Picture",
+    "Sentence",
+    "Result",
+    "Numbers",
+    "Note",
+    "Link",
+    "Paintings",
+    "Examples",
+    "Areas",
+    "Tries",
+    "style_layers",
+    "style_blend",
+}  # labels for programs
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +70,12 @@ def test_every_sentence_that_the_page_says_has_a_translation():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("tr", "words"):
                 said |= {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
+                names = [each.id for each in ast.walk(node.args[0]) if isinstance(each, ast.Name) and each.id.isupper()]
+                for value in (getattr(importlib.import_module(f"nst.page.{path.stem}"), name) for name in names):
+                    said |= set(value.values()) if isinstance(value, dict) else {value}
     said |= {value for name, value in vars(text).items() if name.isupper() and isinstance(value, str)}
     said |= {words for labels in (text.CONTROLS, text.TOUCH_LABELS) for pair in labels.values() for words in pair}
+    said |= {*text.MARKS.values()}
     said |= {words for choices in text.CHOICES.values() for words in choices.values()}
     for title, info, choices in text.CHOOSERS.values():
         said |= {title, info, *choices, *(preset.description for preset in choices.values())}
@@ -158,12 +176,13 @@ def test_in_german(abroad):
     tab = abroad("de-DE", viewport={"width": 390, "height": 844})
     assert tab.evaluate("document.documentElement.lang") == "de"
     assert tab.title() == "Neuronaler Stiltransfer"
-    for name in ("more-settings", "about", "curious"):
+    for name in ("more-settings", "about", "curious", "studio"):
         tab.click(f"#{name} > button")
     tab.wait_for_selector("#numbers:has-text('Restzeit')")
     page = tab.inner_text("body")
     for german in ("Malen", "Pinselgröße", "Ihr Foto", "Gemälde", "Gram-Matrizen", "Restzeit", "Ihre Bilder bleiben"):
         assert german in page
+    assert "Feine Striche" in page  # in the studio
     german = TABLES["de"]
     english = [words for pair in text.CONTROLS.values() for words in pair if words and german[words] != words]
     assert [words for words in english if re.search(rf"^{re.escape(words)}$", page, re.MULTILINE)] == []
