@@ -47,10 +47,10 @@ def shown(image: np.ndarray, photo: np.ndarray, amount: float) -> np.ndarray:
 
 def changed(image: np.ndarray, photo: np.ndarray, before: float, after: float) -> np.ndarray:
     """The image that the engine goes on with when the chroma amount changes: what is shown stays, if it can."""
-    if before == after:
-        return image
     picture = shown(image, photo, before)
-    return _luminance(picture) + 0 * picture if after == 1 else np.clip(picture - after * _chroma(photo), 0, 1)
+    if after == 1:
+        return np.repeat(_luminance(picture), 3, axis=-1)
+    return np.clip(picture - after * _chroma(photo), 0, 1)
 
 
 def _luminance(picture: np.ndarray) -> np.ndarray:

@@ -185,8 +185,9 @@ class StyleTransfer:
         self._check(content, styles, first, where)
         _, height, width, _ = content.shape
         size = images.fit(height, width, min(TRY_SIDE, first.size))
-        later = sum(steps for scale, steps in _scales(content, first) if max(scale) > max(size))
-        usual = max(steps, dict(_scales(content, first)).get(size, 0))
+        scales = dict(_scales(content, first))
+        later = sum(count for scale, count in scales.items() if max(scale) > max(size))
+        usual = max(steps, scales.get(size, 0))
         scene = self._scene(content, styles, variants, where, size)
         canvas = scene.start(first)
         progress = Progress([(size[0] * size[1] * len(variants), steps)], 1 / first.frames_per_second)

@@ -5,14 +5,36 @@ import http.client
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from nst.page import studio as studio_module
 from nst.page.studio import Studio
+from nst.settings import Settings
 
 HANG = 300  # seconds without an answer that are taken for a hang, also on a machine that is busy with other work
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+def compact(**changes: Any) -> Callable[[Settings], Any]:
+    """A `load` for a studio: the compact network, with changes to the settings of each run that begins."""
+
+    def load(_: Settings) -> Any:
+        engine: Any = studio_module._load(Settings(network="compact"), load)
+        stylize = engine.stylize
+
+        def changed(content: Any, styles: Any, settings: Settings, **more: Any) -> Any:
+            return stylize(content, styles, settings if more.get("resume") else replace(settings, **changes), **more)
+
+        engine.stylize = changed
+        return engine
+
+    return load
 
 
 class Stage:

@@ -110,9 +110,8 @@ def open_bytes(data: bytes, name: str) -> Source:
     if at >= 0 and not source.info.get("icc_profile"):
         source.info["cicp"] = struct.unpack_from(">HH", data, at + 8)
     with contextlib.suppress(Exception):  # later frames may be damaged
-        source.frames = getattr(
-            _pillow(data), "n_frames", 1
-        )  # of a second image, because counting seeks to the last frame
+        second = _pillow(data)  # because counting seeks to the last frame
+        source.frames = getattr(second, "n_frames", 1)
     return source
 
 

@@ -374,16 +374,8 @@ def _paintings_tab(studio: SimpleNamespace) -> None:
                         interactive=False, show_label=False, buttons=[], height=SLOT, alt_text=words("A painting")
                     )
                 else:
-                    studio.extras[name] = Upload(
-                        label=words("Another painting"),
-                        show_label=False,
-                        placeholder=words("Drop a painting here"),
-                        sources=["upload"],
-                        type="filepath",
-                        height=SLOT,
-                        buttons=[],
-                        elem_id=name,
-                    )
+                    label, drop = words("Another painting"), words("Drop a painting here")
+                    studio.extras[name] = _upload(label, drop, name, sources=["upload"], height=SLOT, show_label=False)
                 studio.amounts.append(_amount("Amount", 1.0, f"amount-{len(studio.amounts) + 1}"))
     studio.note = gr.HTML(label="Note", elem_id="paintings-note")
 
@@ -423,16 +415,9 @@ def _opening() -> str:
     return display.wipe(photo, 4, 3, at=50, painted_url=painted, caption=tr(text.OPENING))
 
 
-def _upload(label: Any, placeholder: Any, elem_id: str) -> Upload:
-    return Upload(
-        label=label,
-        placeholder=placeholder,
-        sources=["upload", "clipboard", "webcam"],
-        type="filepath",
-        height=194,
-        buttons=[],
-        elem_id=elem_id,
-    )
+def _upload(label: Any, placeholder: Any, elem_id: str, **changes: Any) -> Upload:
+    options = {"sources": ["upload", "clipboard", "webcam"], "type": "filepath", "height": 194, "buttons": []}
+    return Upload(label=label, placeholder=placeholder, elem_id=elem_id, **options | changes)
 
 
 def _group(name: str) -> tuple[str, Slider, gr.Radio, dict[str, float]]:
@@ -580,18 +565,18 @@ def _connect_kept(
     strip, stored = result.kept.strip, result.kept.stored
 
     def update(event: Any, continues: bool = False) -> None:
-        keep, js = partial(kept.keep, continues=continues), "canvas => [canvas, nst.kept()]"
+        keep, js = partial(kept.keep, continues=continues), "canvas => [canvas, nst.stored('kept')]"
         updated = event(keep, [canvas, stored], [strip, stored], js=js, **UNQUEUED)
-        updated.then(None, stored, None, js="kept => nst.keep(kept)", **PRIVATE)
+        updated.then(None, stored, None, js="kept => nst.store('kept', kept)", **PRIVATE)
 
     def look(event: Any) -> None:
-        looked = event(partial(kept.keep, None), stored, [strip, stored], js="() => [nst.kept()]", **UNQUEUED)
-        looked.then(None, stored, None, js="kept => nst.keep(kept)", **PRIVATE)
+        looked = event(partial(kept.keep, None), stored, [strip, stored], js="() => [nst.stored('kept')]", **UNQUEUED)
+        looked.then(None, stored, None, js="kept => nst.store('kept', kept)", **PRIVATE)
 
     def compare(event: Any) -> None:
         pins, pinned = result.kept.pins, result.kept.pinned
-        compared = event(kept.show_pins, pinned, [pins, pinned], js="() => [nst.pins()]", **UNQUEUED)
-        compared.then(None, pinned, None, js="pins => nst.keepPins(pins)", **PRIVATE)
+        compared = event(kept.show_pins, pinned, [pins, pinned], js="() => [nst.stored('pins')]", **UNQUEUED)
+        compared.then(None, pinned, None, js="pins => nst.store('pins', pins)", **PRIVATE)
 
     look(page.load)
     for event in (page.load, strip.select, result.kept.pins.select):
@@ -605,4 +590,4 @@ def _connect_kept(
     strip.click(None, None, [result.sentence, result.address], js=begin, **PRIVATE)
     strip.click(handlers.on_unload, **UNQUEUED)  # the run that is on the page is no longer gone on with
     look(strip.click(kept.restore, None, everything, cancels=runs, **UNQUEUED).then)
-    result.kept.clear.click(None, None, strip, js="() => nst.keep([])", **PRIVATE)
+    result.kept.clear.click(None, None, strip, js="() => nst.store('kept', [])", **PRIVATE)

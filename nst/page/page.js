@@ -73,40 +73,26 @@ window.nst = {
     return [0, 1, 2, 3].map(place => (blend[place] ?? most / 2) / most * 2);
   },
 
-  // The cache keys of the latest results; none where the browser forbids storage.
-  kept() {
+  // Lists of cache keys, "kept" and "pins": the latest results and the pinned ones; none where storage is forbidden.
+  stored(name) {
     try {
-      return JSON.parse(localStorage.getItem("nst-kept")) || [];
+      return JSON.parse(localStorage.getItem(`nst-${name}`)) || [];
     } catch {
       return [];
     }
   },
 
-  keep(kept) {
+  store(name, keys) {
     try {
-      localStorage.setItem("nst-kept", JSON.stringify(kept));
+      localStorage.setItem(`nst-${name}`, JSON.stringify(keys));
     } catch {}
     return "";
   },
 
-  // The cache keys of pinned results, and what pins one or unpins it; a fourth pin takes the place of the first.
-  pins() {
-    try {
-      return JSON.parse(localStorage.getItem("nst-pins")) || [];
-    } catch {
-      return [];
-    }
-  },
-
-  keepPins(pins) {
-    try {
-      localStorage.setItem("nst-pins", JSON.stringify(pins));
-    } catch {}
-  },
-
+  // Pin a result, or unpin it; a fourth pin takes the place of the first.
   pin(keys) {
-    const pins = this.pins(), others = pins.filter(pin => pin !== keys);
-    this.keepPins(others.length < pins.length ? others : [...pins, keys].slice(-3));
+    const pins = this.stored("pins"), others = pins.filter(pin => pin !== keys);
+    this.store("pins", others.length < pins.length ? others : [...pins, keys].slice(-3));
   },
 
   // Put a photo from the camera into the file input of the upload.

@@ -1,7 +1,6 @@
 """The page in a real browser, with an engine that paints at once."""
 
 import io
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,49 +18,9 @@ from nst.page.text import QUEUE_FULL
 from nst.painting import FOLLOWING_STEPS
 from nst.settings import Settings
 from tests.painter import Painter, drawing, picture
-from tests.serving import HANG, served
+from tests.serving import HANG, PHONE, compact, served
 
 PICTURE = "(document.querySelector('#picture img'))"
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def profiles():
-    """Profiles that a visitor has left, by their options: with what is cached there the page opens in half the time."""
-    return defaultdict(list)
-
-
-@pytest.fixture
-def visit(browser, address, profiles):
-    """visit(studio) opens the page as a new visitor sees it; the console must stay free of errors."""
-    used, complaints = [], []
-
-    def open_page(studio: Studio, query: str = "", **options):
-        url = f"{address(studio)}/{query}"
-        options = {"viewport": {"width": 1280, "height": 860}} | options
-        free = profiles[repr(options)]
-        profile = free.pop() if free else browser.new_context(**options)
-        profile.set_default_timeout(1000 * HANG)
-        used.append((free, profile))
-        tab = profile.new_page()
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("request", lambda request: complaints.append(request.url) if abroad(request.url) else None)
-        tab.goto(url)
-        tab.wait_for_selector("#reason:not(:has-text('being loaded'))", state="attached")
-        tab.wait_for_selector("#style img")
-        return tab
-
-    yield open_page
-    for free, profile in used:
-        for tab in profile.pages:
-            tab.evaluate("() => [localStorage, sessionStorage].forEach(storage => storage.clear())")
-            tab.close()
-        free.append(profile)
-    assert complaints == []
-
-
-def abroad(url: str) -> bool:
-    return not url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:"))
 
 
 WATCH = """() => {
@@ -761,16 +720,8 @@ def test_a_page_that_could_not_be_warmed_says_so_in_a_sentence_and_paints(addres
         client.close()
 
 
-def test_the_compact_network_paints_on_the_page(visit, monkeypatch):
-    def load(_: Settings):
-        engine = studio_module._load(Settings(network="compact"), load)
-        stylize, steps = engine.stylize, {"steps": (2,), "frames_per_second": 60}
-        monkeypatch.setattr(
-            engine, "stylize", lambda *args, **more: stylize(*args[:2], replace(args[2], **steps), **more)
-        )
-        return engine
-
-    tab = visit(Studio(load))
+def test_the_compact_network_paints_on_the_page(visit):
+    tab = visit(Studio(compact(steps=(2,), frames_per_second=60)))
     choose_size(tab, 128)
     tab.click("#pair-starry-night")
     tab.wait_for_selector("#sentence:has-text('Painted in')")

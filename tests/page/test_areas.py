@@ -2,7 +2,6 @@
 
 import io
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,6 @@ from nst import images, masks, recipe
 from nst.images import ImageError
 from nst.masks import Masks
 from nst.page import inputs
-from nst.page import studio as studio_module
 from nst.page.areas import PALETTE, PROTECT, areas_of
 from nst.page.handlers import Handlers
 from nst.page.inputs import Setup
@@ -23,10 +21,8 @@ from nst.page.studio import Studio
 from nst.painting import Painting
 from nst.settings import Settings
 from tests.painter import Painter, drawing, picture
-from tests.serving import HANG
+from tests.serving import HANG, PHONE, compact
 from tests.test_images import BAD
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
 def layer(path: Path, *boxes: tuple[str | tuple, tuple[int, int, int, int]], ground: str | tuple = (0, 0, 0, 0)) -> str:
@@ -171,14 +167,6 @@ def test_programs_send_areas(address, photo, painting, tmp_path):
 # --- A finger on a phone ----------------------------------------------------------------------------------------------
 
 
-def visit(browser, url: str):
-    tab = browser.new_context(**PHONE).new_page()
-    tab.set_default_timeout(1000 * HANG)
-    tab.goto(url)
-    tab.wait_for_selector("#style img")
-    return tab
-
-
 def swipe(tab, start: tuple[float, float], end: tuple[float, float]) -> None:
     """With a finger over the editor, in shares of its width and height."""
     box = tab.locator("#where canvas").bounding_box()
@@ -208,17 +196,9 @@ def open_editor(tab) -> None:
     tab.locator("#where .areas").scroll_into_view_if_needed()
 
 
-def test_what_a_finger_protects_stays(browser, address, tmp_path, monkeypatch):
-    def load(_: Settings):
-        engine = studio_module._load(Settings(network="compact"), load)
-        stylize, steps = engine.stylize, {"steps": (8,), "frames_per_second": 60}
-        monkeypatch.setattr(
-            engine, "stylize", lambda *args, **more: stylize(*args[:2], replace(args[2], **steps), **more)
-        )
-        return engine
-
+def test_what_a_finger_protects_stays(visit, tmp_path):
     path = picture(tmp_path / "photo.png", (240, 160))
-    tab = visit(browser, address(Studio(load)))
+    tab = visit(Studio(compact(steps=(8,), frames_per_second=60)), **PHONE)
     tab.set_input_files("#content input[type=file]", path)
     tab.wait_for_selector("#content img")
     tab.fill("#size input[type=number]", "128")

@@ -9,36 +9,23 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from nst import catalogue, recipe
-from nst.page import studio as studio_module
 from nst.page.studio import Studio
 from nst.page.text import MARKS
 from nst.settings import Settings
 from tests.painter import Painter, picture
-from tests.serving import HANG
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+from tests.serving import HANG, PHONE, compact
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(visit):
     """visit(studio) opens the page and its studio; the console must stay free of errors."""
-    profiles, complaints = [], []
 
-    def open_page(studio: Studio, **options):
-        profiles.append(browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options))
-        profiles[-1].set_default_timeout(1000 * HANG)
-        tab = profiles[-1].new_page()
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.goto(address(studio))
-        tab.wait_for_selector("#reason:not(:has-text('being loaded'))", state="attached")
-        tab.wait_for_selector("#style img")
+    def open_studio(studio: Studio, **options):
+        tab = visit(studio, **options)
         tab.click("#studio > button")
         return tab
 
-    yield open_page
-    for profile in profiles:
-        profile.close()
-    assert complaints == []
+    return open_studio
 
 
 def show(tab, name: str) -> None:
@@ -78,18 +65,7 @@ def wait_until(tab, condition: Callable[[], bool]) -> None:
 
 
 def test_the_picture_follows_every_live_control(visit, tmp_path, monkeypatch):
-    def load(_: Settings):
-        engine = studio_module._load(Settings(network="compact"), load)
-        stylize = engine.stylize
-
-        def long(content, styles, settings, **more):
-            return stylize(content, styles, settings if more.get("resume") else replace(settings, **steps), **more)
-
-        monkeypatch.setattr(engine, "stylize", long)
-        return engine
-
-    steps = {"steps": (5, 1500), "frames_per_second": 10}
-    studio, begun = Studio(load), []
+    studio, begun = Studio(compact(steps=(5, 1500), frames_per_second=10)), []
     paint = studio.paint
     monkeypatch.setattr(studio, "paint", lambda *args: begun.append(args) or paint(*args))
     tab = visit(studio)
