@@ -1,5 +1,6 @@
 """Serves the page, with safe options and health checks, and warms up before the first visitor."""
 
+import atexit
 import importlib.util
 import logging
 import os
@@ -82,9 +83,14 @@ def start(page: gr.Blocks, studio: Studio) -> None:
     """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the addresses of pictures that programs give
-    threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
+    warming = threading.Thread(target=_warm_up, args=(studio,), daemon=True)
+    warming.start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     try:
         serve(page, studio, inbrowser=desktop)  # on a server it could open a text browser in this terminal
     except OSError as error:  # the port is taken, or the address is not this machine's
         sys.exit(f"The page cannot be served where GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say: {error}")
+    if warming.is_alive():  # inside TensorFlow, a thread that Python ends with itself aborts the process
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(0)
