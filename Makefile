@@ -1,5 +1,6 @@
 # make run: serve the page.  make test: lint, type check and tests.  make test-apart: tests of training and of the
 # programs that painted our pictures, which nothing else uses.  All set up .venv first and change nothing else.
+# make soak: the long versions of the tests of safety, about an hour.
 # make test-lowest: the tests with the lowest versions that pyproject.toml allows, in .lowest.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV = .venv/bin
@@ -17,6 +18,9 @@ test: .venv/test
 test-apart: .venv/test
 	$(VENV)/python -m pytest $(PARALLEL) -m apart
 
+soak: .venv/test
+	NST_SOAK=1 $(VENV)/python -m pytest tests/safety
+
 test-lowest: .lowest/test
 	.lowest/bin/python -m pytest $(PARALLEL) -m "not apart"
 
@@ -31,4 +35,4 @@ test-lowest: .lowest/test
 	$(VENV)/python -m pip install --quiet --editable .[$(if $(filter %test,$@),test,page,video,heic)]
 	touch $@
 
-.PHONY: run test test-apart test-lowest
+.PHONY: run test test-apart soak test-lowest
