@@ -40,6 +40,7 @@ class Painting:
         note: one sentence on why that is smaller than asked for, or "".
         notes: one sentence about each thing in the files that is not painted, known before the first frame.
         alpha: of the photo as it was read, uint8 (h, w); None if it is opaque.
+        lowered: the learning rate of the latest frame if overflows have lowered it, else 0.
         frame: the latest frame as painted, that is, opaque, None before the first.
         network: what paints, None before the first frame.
         stop: when set, the run ends at the next frame.
@@ -67,6 +68,7 @@ class Painting:
         self.start = start and os.fspath(start)
         self.shape, self.note = (0, 0), ""
         self.notes: list[str] = []
+        self.lowered = 0.0
         self.alpha: np.ndarray | None = None
         self.frame: Frame | None = None
         self.network: Network | None = None
@@ -126,7 +128,7 @@ class Painting:
 
         Raises:
             ValueError: a picture or a setting is not usable; one sentence for a person.
-            FloatingPointError: the loss is no longer a number; `frame` is good.
+            FloatingPointError: the loss overflows, at lower learning rates, too; `frame` is good.
             MemoryError: no size fits, or the memory ran out; `frame` is good if there is one.
         """
         engine, photo, paintings = self._begin(load)
@@ -264,6 +266,8 @@ class Painting:
         return transparency.on_white(pixels, self.alpha)
 
     def _take(self, frame: "Frame") -> None:
+        if frame.settings.learning_rate != self.settings.learning_rate:
+            self.lowered, self._steered = frame.settings.learning_rate, True
         self._steered = self._steered or frame.settings.following(self.settings) != frame.settings
         self.frame, self.settings = frame, frame.settings
         if frame.note:

@@ -21,10 +21,13 @@ from nst.settings import FOLLOWING_STEPS, Settings
 from nst.weights import CONVOLUTIONS, requested
 
 TRY_SIDE = 128  # pixels of the longest side of a try
+LEAST_RATE: float = Settings.__dataclass_fields__["learning_rate"].metadata["low"]
+HALVINGS = 6  # of the learning rate, in a row, before an overflow ends the run
 COMPACT_COST = 0.4  # rough step time of the compact network relative to a VGG's, to estimate the time left
 
 Scale = tuple[tuple[int, int], int]  # (height, width), steps
-StepFunction = Callable[[Canvas, int], tuple[Canvas, Losses]]  # canvas, steps -> canvas, losses before the last step
+# canvas, steps, learning rate -> canvas, losses before the last step
+StepFunction = Callable[[Canvas, int, float], tuple[Canvas, Losses]]
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,14 @@ class StyleTransfer:
         Yields:
             First the start image, unless there is `start` or `resume`; then at most `settings.frames_per_second`
             frames per second; last the finished picture, whose longest side is `settings.size`.  If the memory does not
-            suffice for a scale, the last frame is that of the scale before, with a note.
+            suffice for a scale, the last frame is that of the scale before, with a note.  If the loss overflows, the
+            run goes on from a few steps before, with half of the `learning_rate` in `Frame.settings`.
 
         Raises:
             ValueError: a size at which the picture has a side below `images.MIN_SIDE`, a layer that the network does
                 not have, a blend or masks that do not fit the styles, or a checkpoint that does not fit the content and
                 the settings or leaves no steps to do.
-            FloatingPointError: the loss is no longer finite; the frames so far are good.
+            FloatingPointError: the loss overflows, also after HALVINGS of `learning_rate`; the frames so far are good.
             MemoryError: the memory ran out, and no finished scale of at least 128 pixels can take the place of the
                 result; the frames so far are good.
         """
@@ -118,11 +122,11 @@ class StyleTransfer:
                 scene = self._scene(content, styles, (settings,), where, size)
                 if canvas is None:
                     canvas, chroma_amount = scene.start(settings), scene.chroma_amount
-                    _, losses = scene.step(canvas, 1)
+                    _, losses = scene.step(canvas, 1, settings.learning_rate)
                     yield _frame(
                         progress, scene, canvas, losses, settings, progress.steps_left if checkpoints else None
                     )
-                canvas = scene.fitted(canvas, chroma_amount, settings.detail)
+                canvas = good = scene.fitted(canvas, chroma_amount, settings.detail)
                 progress.begin_scale()
                 convergence = _Convergence(settings.tolerance)
                 while True:
@@ -134,13 +138,15 @@ class StyleTransfer:
                         self._check_layers(settings)
                         scene = self._scene(content, styles, (settings,), where, size)
                         # The optimizer's moments are of another loss, and would cost steps.
-                        canvas = scene.fitted(canvas._replace(state=None), chroma_amount, settings.detail)
+                        canvas = good = scene.fitted(canvas._replace(state=None), chroma_amount, settings.detail)
                     chroma_amount = scene.chroma_amount
                     if not progress.steps_left:
                         break
                     count = min(progress.steps_until_frame, convergence.steps_until_check, progress.steps_left)
-                    canvas, losses = scene.step(canvas, count)
-                    _check_finite(losses, progress.step + count)  # waits for the device
+                    rate = settings.learning_rate
+                    canvas, good, losses, rate = scene.advance(canvas, good, count, rate, progress.step)
+                    if rate != settings.learning_rate:
+                        settings = replace(settings, learning_rate=rate)
                     progress.advance(count)
                     if convergence.reached(count, canvas.average):
                         progress.end_scale()
@@ -189,17 +195,17 @@ class StyleTransfer:
         later = sum(count for scale, count in scales.items() if max(scale) > max(size))
         usual = max(steps, scales.get(size, 0))
         scene = self._scene(content, styles, variants, where, size)
-        canvas = scene.start(first)
+        canvas, rate = scene.start(first), first.learning_rate
+        good = canvas
         progress = Progress([(size[0] * size[1] * len(variants), steps)], 1 / first.frames_per_second)
         while progress.step < steps:
             count = min(progress.steps_until_frame, steps - progress.step)
-            canvas, losses = scene.step(canvas, count)
-            _check_finite(losses, progress.step + count)
+            canvas, good, losses, rate = scene.advance(canvas, good, count, rate, progress.step)
             progress.advance(count)
             if progress.frame_is_due:
                 frames = [
                     _frame(progress, scene, canvas, losses, settings, usual - progress.step, index)
-                    for index, settings in enumerate(variants)
+                    for index, settings in enumerate(replace(variant, learning_rate=rate) for variant in variants)
                 ]
                 yield [replace(frame, steps=usual + later) for frame in frames]
 
@@ -258,18 +264,18 @@ class StyleTransfer:
         return _Scene(photo[..., :3], seen[..., :3], styles[0][..., :3], objectives, step, color.chroma_amount(first))
 
     def _compile_step(self, objectives: tuple[Objective, ...], photo: np.ndarray, settings: Settings) -> StepFunction:
-        """Compile `_run_steps`; return it with the objectives, one for each image, and the settings bound."""
-        optimizer = OPTIMIZERS[settings.optimizer]
-        constants = objectives, *(tf.constant(number) for number in (settings.learning_rate, settings.averaging))
+        """Compile `_run_steps`; return it with the objectives, one for each image, and the averaging bound."""
+        optimizer, averaging = OPTIMIZERS[settings.optimizer], tf.constant(settings.averaging)
         # Trace for all sizes at once; by itself TensorFlow would generalize only at the second size.
         image = np.repeat(photo, len(objectives), axis=0)
         canvas = Canvas.initial(image, optimizer.initial(tf.constant(image)))
-        signature = tf.nest.map_structure(_any_size_spec, (canvas, *constants, tf.constant(1)))
+        arguments = canvas, objectives, averaging, averaging, tf.constant(1)
+        signature = tf.nest.map_structure(_any_size_spec, arguments)
         self._compiled_steps.get_concrete_function(*signature)
 
-        def step(canvas: Canvas, count: int) -> tuple[Canvas, Losses]:
-            state = optimizer.initial(canvas.image, canvas.state)
-            return self._compiled_steps(canvas._replace(state=state), *constants, tf.constant(count))
+        def step(canvas: Canvas, count: int, learning_rate: float) -> tuple[Canvas, Losses]:
+            canvas = canvas._replace(state=optimizer.initial(canvas.image, canvas.state))
+            return self._compiled_steps(canvas, objectives, tf.constant(learning_rate), averaging, tf.constant(count))
 
         return step
 
@@ -358,6 +364,28 @@ class _Scene(NamedTuple):
         image = start_image(self.seen, self.style, settings, bool(self.objectives[0].grey))
         return Canvas.initial(np.repeat(image, len(self.objectives), axis=0))
 
+    def advance(
+        self, canvas: Canvas, good: Canvas, count: int, rate: float, step: int
+    ) -> tuple[Canvas, Canvas, Losses, float]:
+        """Run `count` steps after `step`; if the loss overflows, go back to a good canvas and halve the learning rate.
+
+        Args:
+            good: an earlier canvas of this scene: the loss of the latest one may have overflowed already.
+
+        Returns:
+            The canvas, a good one for the next call, the losses before the last step, and the learning rate.
+
+        Raises:
+            FloatingPointError: HALVINGS did not help.
+        """
+        for _ in range(1 + HALVINGS):
+            after, losses = self.step(canvas, count, rate)
+            if np.isfinite([*losses["total"].numpy(), tf.reduce_sum(after.average)]).all():  # waits for the device
+                return after, canvas, losses, rate
+            # The optimizer's moments may have overflowed, too.
+            canvas, rate = good._replace(state=None), max(rate / 2, LEAST_RATE)
+        raise FloatingPointError(f"The loss overflowed at step {step + count}; try a lower learning rate.")
+
     def fitted(self, canvas: Canvas, chroma_amount: float, detail: float) -> Canvas:
         """A canvas that was made with another amount of chroma or at a smaller scale, as one of this scene."""
         height, width = canvas.average.numpy().shape[1:3]
@@ -374,11 +402,6 @@ class _Scene(NamedTuple):
         """An image of the batch as it is shown, float32 (1, H, W, 3) in [0, 1]."""
         image = self.objectives[index].shown(canvas.average[index : index + 1]).numpy()
         return color.shown(image, self.photo, self.chroma_amount)
-
-
-def _check_finite(losses: Losses, step: int) -> None:
-    if not np.isfinite(losses["total"].numpy()).all():
-        raise FloatingPointError(f"The loss overflowed at step {step}; try a lower learning rate.")
 
 
 def _scales(

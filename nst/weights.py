@@ -32,6 +32,7 @@ COMPACT_FILE = Path(__file__).with_name("compact.npz")
 KERAS_CACHE = "models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"  # in Keras' folder
 COMPACT_MEAN, COMPACT_SCALE = (0.485, 0.456, 0.406), 1 / 0.226  # RGB in [0, 1]: the compact network's normalization
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB in [0, 255], subtracted from every image when VGG-19 was trained
+_NO_VGG = "does not hold the convolutions of a VGG; it should be a copy of VGG-19 or VGG-16"
 DOWNLOAD_TIMEOUT = 10  # seconds without an answer
 
 
@@ -82,8 +83,21 @@ class Weights(NamedTuple):
 
 
 def compact(path: str | Path = COMPACT_FILE) -> Weights:
-    """The compact network in the package, or another one written by `training/`; the file determines its shapes."""
-    return Weights(_read_arrays(Path(path)), COMPACT_MEAN, COMPACT_SCALE)
+    """The compact network in the package, or another one written by `training/`; the file determines its shapes.
+
+    Raises:
+        WeightsError: it is damaged, or holds something else.
+    """
+    try:
+        arrays = _read_arrays(Path(path))
+        if not {"block1_conv1_kernel", "block1_conv1_bias"} <= arrays.keys():
+            raise KeyError("block1_conv1")
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy raises many types for what is no archive of arrays
+        sentence = "is damaged or not a compact network; installing the program again brings its own back"
+        raise WeightsError(f"weights: {Path(path).name} {sentence}") from error
+    return Weights(arrays, COMPACT_MEAN, COMPACT_SCALE)
 
 
 def provenance(path: str | Path = COMPACT_FILE) -> dict[str, Any]:
@@ -140,7 +154,9 @@ def imagenet(download: bool | None = None) -> Weights:
     if download is None:
         download = "SPACE_ID" not in os.environ
     if not path and (not download or machine.is_offline()):
-        raise WeightsError("VGG-19's weights are not on this machine, and downloading them is turned off")
+        named = os.path.basename(os.environ.get("NST_VGG19", ""))
+        named = f", NST_VGG19 names {named}, which is no file here," if named else ","
+        raise WeightsError(f"VGG-19's weights are not on this machine{named} and downloading them is turned off")
 
     previous = socket.getdefaulttimeout()
     with _keras() as keras:
@@ -184,13 +200,13 @@ def read(path: str | Path) -> Weights:
     except ImportError as error:
         raise WeightsError(f"weights: {path.name} cannot be read without a package: {_first_line(error)}") from error
     except Exception as error:  # each format's library raises its own types for damaged or unrelated files
-        raise WeightsError(f"weights: {path.name} does not hold the convolutions of a VGG") from error
+        raise WeightsError(f"weights: {path.name} is damaged, or {_NO_VGG}") from error
     _check_shapes(weights, path.name)
     return weights
 
 
 def _check_shapes(weights: Weights, file: str) -> None:
-    """Raise unless these are the convolutions of a VGG; the deepest may be missing."""
+    """Raise unless these are the convolutions of a VGG, in finite numbers; the deepest may be missing."""
     parameters, architecture = weights.parameters, weights.architecture()
     channels, missing = 3, ""
     for layer, filters in CONVOLUTIONS.items():
@@ -205,9 +221,11 @@ def _check_shapes(weights: Weights, file: str) -> None:
         expected = (3, 3, channels, filters)
         if (kernel.shape, bias.shape) != (expected, expected[-1:]):
             raise WeightsError(f"weights: the kernel of {layer} in {file} is {kernel.shape}; a VGG's is {expected}")
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise WeightsError(f"weights: {layer} in {file} has numbers that are not finite; use another copy of it")
         channels = filters
     if missing == next(iter(CONVOLUTIONS)):
-        raise WeightsError(f"weights: {file} does not hold the convolutions of a VGG")
+        raise WeightsError(f"weights: {file} {_NO_VGG}")
 
 
 def _caffe_weights(parameters: dict[str, np.ndarray]) -> Weights:

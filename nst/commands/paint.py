@@ -107,7 +107,8 @@ def run(options: argparse.Namespace) -> int:
         picture, options.output, elsewhere = _save(painting.save, options.output)
     except ValueError as error:
         return tell(error, FAILED)
-    notes = [note for note in (trouble, elsewhere, painting.frame.note, *(note for _, note in named)) if note]
+    lowered = f"The loss overflowed, so the learning rate was lowered to {painting.lowered:g}." * (painting.lowered > 0)
+    notes = [note for note in (trouble, elsewhere, lowered, painting.frame.note, *(note for _, note in named)) if note]
     film_code = 0
     if film:
         if picture is not painting.frame.image:

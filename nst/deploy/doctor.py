@@ -119,7 +119,7 @@ def _vgg19() -> Finding:
             "With NST_NETWORK=vgg19 they are downloaded when the Space starts. The compact network does not need them."
         )
     if named := os.environ.get("NST_VGG19"):
-        advice = f"NST_VGG19 is {named}, which does not exist here."
+        advice = f"NST_VGG19 is {named}, which is no file here."
     return Finding("VGG-19", "its weights are not on this machine", advice)
 
 

@@ -22,7 +22,19 @@ from nst.page.programs import ARGUMENTS, Reader, brief
 from nst.page.results import Canvas, View, buttons, continuing, log_failure, offer_download, show
 from nst.page.sharing import EXTRAS, PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
-from nst.page.text import COPY, DELETED, FAULT, INVITATION, NOT_FINEST, NOT_SAVED, PREPARING, QUEUE_FULL, UNREAD
+from nst.page.text import (
+    COPY,
+    DELETED,
+    ENDING,
+    FAULT,
+    INVITATION,
+    LOWERED,
+    NOT_FINEST,
+    NOT_SAVED,
+    PREPARING,
+    QUEUE_FULL,
+    UNREAD,
+)
 from nst.page.translation import tr
 from nst.page.wishes import Wishes
 from nst.settings import FOLLOWING_STEPS, Settings
@@ -170,7 +182,9 @@ class Handlers:
         assert run.frame is not None
         run.save(path)
         network = tr(NOT_FINEST) if run.substituted else ""
-        notes = filter(None, (display.ending(run.frame, run.shape), network, run.note, *run.notes))
+        lowered = tr(LOWERED, rate=f"{run.lowered:g}") if run.lowered else ""
+        ending = tr(ENDING) if self.studio.ending else ""
+        notes = filter(None, (display.ending(run.frame, run.shape), ending, lowered, network, run.note, *run.notes))
         return show(path, (cache_file(path), run.content, *run.styles), run.shape)._replace(
             sentence=" ".join(notes),
             numbers=display.numbers(run.frame, run.history),
@@ -239,7 +253,7 @@ class Handlers:
         if not changed or self.studio.is_busy_for(visitor):
             return gr.skip()
         self.studio.join(visitor)  # at once: of the many values of a dragged slider only one starts a run
-        return time.time()
+        return time.monotonic()
 
     def on_unload(self, request: gr.Request) -> None:
         """The visitor has closed the page."""

@@ -52,7 +52,7 @@ def choose_example(event: gr.EventData) -> tuple[Any, ...]:
     if pair is None:
         return *Setup(), *UNCHANGED
     setup = _pictures(pair.content, pair.style)._replace(
-        note="", last_recipe=None, paint_trigger=time.time(), areas=None
+        note="", last_recipe=None, paint_trigger=time.monotonic(), areas=None
     )
     stay = set(CONTROLS) - set(STUDIO_CONTROLS)
     settings = (gr.skip() if name in stay else value for name, value in values_of(DEFAULTS).items())

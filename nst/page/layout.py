@@ -157,7 +157,7 @@ def _connect_painting(
     gr.on(starts, None, None, [result.sentence, result.address], js=begin, **PRIVATE)
     joined_paint = gr.on(starts[:2], handlers.join, None, **queueing)
     joined_more, joined_follow, joined_larger = (event(handlers.join, None, **queueing) for event in starts[2:])
-    full = f"() => `{error_message('@')}`.replace('@', nst.say('{text.QUEUE_FULL}'))"
+    full = f"() => `{error_message('@')}`.replace('@', nst.lost || nst.say('{text.QUEUE_FULL}'))"
     for joined in (joined_paint, joined_more, joined_follow, joined_larger):
         joined.failure(None, None, result.sentence, js=full, **PRIVATE)
     size, sizing = inputs.settings["size"], {"trigger_mode": "multiple"} | UNQUEUED
@@ -178,6 +178,9 @@ def _connect_painting(
         sized.then(handlers.enlarge, [canvas, *arguments], **painter, **PRIVATE),
         *tried,
     ]
+    ended = [result.sentence, inputs.paint, result.stop, result.leave, timer]
+    for run in runs:
+        run.failure(None, None, ended, js=f"() => nst.failed(`{error_message('@')}`)", **PRIVATE)
     timer.tick(handlers.wait, None, **queueing)
     result.leave.click(handlers.leave, None, cancels=runs, **queueing)
     result.stop.click(handlers.stop, **UNQUEUED)

@@ -20,6 +20,14 @@ window.nst = {
     return "";
   },
 
+  // After a run that failed: if its connection broke, values of the sentence, Paint, Stop, Leave the queue and the timer.
+  // Anything else the server has told.
+  failed(html) {
+    const update = (name, value) => ({__type__: "update", ...(this.lost && {[name]: value})});
+    const sentence = this.lost ? html.replace("@", this.lost) : update();
+    return [sentence, update("visible", true), ...[1, 2].map(() => update("visible", false)), update("active", false)];
+  },
+
   // A sentence in the language of the page.
   say(sentence) {
     return window.gradio_config?.i18n_translations?.[document.documentElement.lang]?.[sentence] || sentence;
@@ -27,6 +35,7 @@ window.nst = {
 
   // Scroll so that the picture and the bar below it are in view.
   begin(sentence) {
+    this.lost = "";
     const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const block = innerWidth <= 760 ? "start" : "nearest";
     document.getElementById("easel").scrollIntoView({behavior: reduced ? "instant" : "smooth", block});
@@ -109,6 +118,64 @@ window.nst = {
     input.click();
   },
 };
+
+// --- A connection that breaks -----------------------------------------------------------------------------------------
+
+// Gradio would reload the page, and the visitor's pictures would be gone.  Instead the runs whose events break off fail,
+// and so does a request that nobody answers: with a sentence, after which everything on the page still works.
+window.nst.lost = "";  // that sentence, until the next run
+{
+  const send = window.fetch.bind(window), sleep = seconds => new Promise(wake => setTimeout(wake, 1000 * seconds));
+  const encoder = new TextEncoder(), decoder = new TextDecoder();
+  const broken = () => nst.lost = nst.say("The connection to the server was lost. Your picture so far and all that you have chosen are still here: paint again in a moment.");
+
+  const events = body => {
+    const reader = body?.getReader();
+    let closed = false;
+    return new ReadableStream({
+      async pull(controller) {
+        const {done, value} = await reader?.read().catch(() => ({done: true})) ?? {done: true};
+        const text = done ? "" : decoder.decode(value), failed = text.includes('"unexpected_error"');
+        closed ||= text.includes('"close_stream"');
+        if (!done && !failed) return controller.enqueue(value);
+        if (!closed) {
+          const failure = {msg: "process_completed", success: false, output: {error: broken(), visible: false}};
+          for (const message of [failure, {msg: "close_stream"}])  // without an event_id: for all that are under way
+            controller.enqueue(encoder.encode(`\n\ndata: ${JSON.stringify(message)}\n\n`));
+        }
+        controller.close();
+        if (failed) reader.cancel();
+      },
+      cancel: reason => reader?.cancel(reason),
+    }, {highWaterMark: 0});
+  };
+
+  // By it the server knows that the tab is open; Gradio would not take it up again.
+  const heartbeat = request => new ReadableStream({
+    async start() {
+      for (; !request.signal.aborted; await sleep(5)) {
+        try {
+          const reader = (await send(request.clone())).body.getReader();
+          while (!(await reader.read()).done);
+        } catch {}
+      }
+    },
+  });
+
+  window.fetch = async (resource, options) => {
+    const {pathname} = new URL(resource.url ?? resource, location);
+    const [, part] = pathname.match(/\/gradio_api\/(queue\/data|queue\/join|run|heartbeat)\b/) || [];
+    if (part === "heartbeat") return new Response(heartbeat(new Request(resource, options)));
+    try {
+      const response = await send(resource, options);
+      return part === "queue/data" && response.ok ? new Response(events(response.body), response) : response;
+    } catch (error) {
+      if (!part || error.name === "AbortError") throw error;
+      if (part === "queue/data") return new Response(events(null));
+      return Response.json({error: broken(), detail: broken()}, {status: 500});
+    }
+  };
+}
 
 // --- Where: colored areas that the visitor draws on the photo -------------------------------------------------------
 

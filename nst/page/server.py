@@ -4,8 +4,11 @@ import atexit
 import importlib.util
 import logging
 import os
+import signal
 import sys
 import threading
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,9 @@ from nst.page.layout import pictures_css, translations
 from nst.page.programs import wrong_arguments
 from nst.page.studio import QUEUE_SIZE, Studio
 from nst.page.theme import theme
+
+PATIENCE = 5.0  # seconds that a run gets to end with a picture, before the server ends
+FETCH = 1.0  # seconds that the browser gets to fetch it
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +85,24 @@ def _warm_up(studio: Studio) -> None:
         studio.paint_thumbnails()
 
 
+def _end(page: gr.Blocks, studio: Studio, *_: Any) -> None:
+    """On a signal to end: end the run under way with a picture that its visitor can see, then stop serving."""
+    _on_signals(signal.default_int_handler)  # the next one ends at once
+    if not page.is_running:
+        raise KeyboardInterrupt
+    began = time.monotonic()
+    while any(page._queue.active_jobs) and time.monotonic() - began < PATIENCE:
+        studio.end()
+        time.sleep(0.05)
+    time.sleep(FETCH * studio.ending)
+    page.close(verbose=False)
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
 def start(page: gr.Blocks, studio: Studio) -> None:
     """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
     logging.basicConfig(level=logging.INFO)
@@ -86,6 +110,7 @@ def start(page: gr.Blocks, studio: Studio) -> None:
     warming = threading.Thread(target=_warm_up, args=(studio,), daemon=True)
     warming.start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    _on_signals(partial(_end, page, studio))
     try:
         serve(page, studio, inbrowser=desktop)  # on a server it could open a text browser in this terminal
     except OSError as error:  # the port is taken, or the address is not this machine's

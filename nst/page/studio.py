@@ -23,6 +23,7 @@ from nst.images import ImageError
 from nst.masks import Masks
 from nst.page import limits, sharing
 from nst.page.loss_plot import History
+from nst.page.text import ENDING
 from nst.page.translation import tr
 from nst.painting import Painting
 from nst.settings import Settings
@@ -114,6 +115,7 @@ class Studio:
         self._tried: OrderedDict[str, Run] = OrderedDict()  # the latest tries of visitors
         self._queue: list[str] = []
         self._turn: tuple[str, Run] | None = None  # the visitor being served
+        self.ending = False  # whether the server is about to end
         self._durations: deque[float] = deque(maxlen=8)  # seconds of the latest runs
         self._lock = threading.RLock()  # guards the five above; never held while painting
 
@@ -163,9 +165,9 @@ class Studio:
                 for _ in engine.stylize(grey, [grey], settings):
                     pass
             self._unready = ""
-        except Exception:
-            self._unready = NOT_WARM
-            log.exception("Warming failed")
+        except Exception as error:
+            self._unready = NOT_WARM  # a ValueError says what to do
+            log.error("Warming failed: %s", error, exc_info=not isinstance(error, ValueError))
         else:
             self._warm_tries(engine)
         if on_a_space and chosen != "compact":
@@ -272,6 +274,13 @@ class Studio:
             if self._turn and self._turn[0] == visitor:
                 self._turn[1].stop.set()
 
+    def end(self) -> None:
+        """Stop the run under way, and refuse all others, since the server is about to end."""
+        with self._lock:
+            self.ending = True
+            if self._turn:
+                self._turn[1].stop.set()
+
     def forget(self, visitor: str) -> None:
         """Drop a visitor who has closed the page."""
         with self._lock:
@@ -293,6 +302,8 @@ class Studio:
         self, visitor: str, run: Run, kept: OrderedDict[str, Run], frames: "Generator[Any, None, None]"
     ) -> "Generator[Any, None, None]":
         turn, began = (visitor, run), time.monotonic()
+        if self.ending:
+            raise ValueError(tr(ENDING))
         with self._lock:
             self.leave(visitor)
             self._turn = turn

@@ -78,7 +78,7 @@ def choose(event: gr.EventData) -> tuple[Any, ...]:
     """The strength and the brush size of the try that was clicked, and a number that is new and names it."""
     index = int(getattr(event, "index", 0)) % COUNT
     brush, strength = divmod(index, len(TRY_STRENGTHS))
-    return TRY_STRENGTHS[strength], TRY_BRUSHES[brush], COUNT * round(10 * time.time()) + index
+    return TRY_STRENGTHS[strength], TRY_BRUSHES[brush], COUNT * round(10 * time.monotonic()) + index
 
 
 def paint_tries(handlers: "Handlers", request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:

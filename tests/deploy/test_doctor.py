@@ -56,7 +56,7 @@ def test_a_good_machine_needs_no_advice(good):
         (lambda patch: patch.setattr("os.access", lambda *_: False), "pictures", "Set GRADIO_TEMP_DIR to"),
         (lambda patch: patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GB)), "cache", "Free some"),
         (lambda patch: patch.setattr("nst.catalogue.missing", lambda: ("wave",)), "examples", "examples --fetch"),
-        (lambda patch: patch.setenv("NST_VGG19", "gone.h5"), "VGG-19", "NST_VGG19 is gone.h5, which does not exist"),
+        (lambda patch: patch.setenv("NST_VGG19", "gone.h5"), "VGG-19", "NST_VGG19 is gone.h5, which is no file"),
         (lambda patch: patch.setenv("NST_NETWORK", "vgg16"), "NST_NETWORK", "auto, compact or vgg19"),
     ],
 )
