@@ -91,7 +91,7 @@ def address(stage):
     """address(studio) is where the page of that studio is."""
 
     def take(studio: Studio) -> str:
-        stage.studio = studio
+        stage.studio, studio.jobs = studio, stage.jobs
         return stage.address
 
     yield take

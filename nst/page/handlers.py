@@ -15,7 +15,7 @@ import gradio as gr
 
 from nst import images, recipe, timelapse
 from nst.images import ImageError
-from nst.page import areas, display
+from nst.page import areas, display, fairness, limits
 from nst.page.cache import cache_file
 from nst.page.display import error_message, message
 from nst.page.programs import ARGUMENTS, Reader, brief
@@ -31,8 +31,8 @@ from nst.page.text import (
     LOWERED,
     NOT_FINEST,
     NOT_SAVED,
+    OUT_OF_TIME,
     PREPARING,
-    QUEUE_FULL,
     UNREAD,
 )
 from nst.page.translation import tr
@@ -71,6 +71,7 @@ class Handlers:
             run = Run(wishes.content, wishes.styles, wishes.settings, wishes.where)
         except ValueError as error:
             self.studio.leave(_visitor(request))
+            self.studio.metrics.refusals.labels("settings").inc()
             problem = brief(str(error))
             yield View(sentence=error_message(problem), **buttons("idle"))
             raise gr.Error(problem, visible=False, print_exception=False) from error
@@ -135,6 +136,8 @@ class Handlers:
     def views(self, visitor: str, run: Run, at_least: int = 0) -> Generator[View, None, None]:
         """Paint a run when it is the visitor's turn."""
         reader = Reader.of(visitor)
+        if (waited := fairness.seconds_waited()) is not None:
+            self.studio.metrics.waits.observe(waited)
         shown, problem = "", ""
         hidden = gr.update(visible=False)
         begun = View(sentence=tr(PREPARING), canvas=None, after=hidden, more=hidden, larger=hidden)
@@ -157,11 +160,12 @@ class Handlers:
                     wipe = gr.skip() if shown else ""  # what was there stays until the first frame
                     shown = sentence
                     numbers, bar = display.numbers(frame, run.history), display.bar(frame)
+                    self.studio.metrics.frames.inc()
                     yield View(run.shown(frame.image), news, numbers, wipe, bar=bar)
         except (ValueError, FloatingPointError, MemoryError) as error:
             problem = brief(str(error))
         except Exception:
-            log_failure("Painting failed", *_names(run))
+            log_failure("Painting failed", *_names(run), run=run.id)
             problem = tr(FAULT)
         last = View(**buttons("idle"))
         with contextlib.ExitStack() as stack:
@@ -170,7 +174,7 @@ class Handlers:
                     folder = stack.enter_context(tempfile.TemporaryDirectory())  # Gradio copies the file from it
                     last = self._finished(run, Path(folder))
                 except (ImageError, OSError):  # the page has the frame, and Continue makes a file of the run
-                    log_failure("Saving failed", *_names(run))
+                    log_failure("Saving failed", *_names(run), run=run.id)
                     problem = f"{tr(NOT_SAVED)} {tr(COPY)}"
                     last = last._replace(picture=run.shown(run.frame.image), more=gr.update(visible=True))
             yield last._replace(sentence=error_message(problem)) if problem else last
@@ -182,11 +186,17 @@ class Handlers:
         assert run.frame is not None
         run.save(path)
         network = tr(NOT_FINEST) if run.substituted else ""
-        lowered = tr(LOWERED, rate=f"{run.lowered:g}") if run.lowered else ""
-        ending = tr(ENDING) if self.studio.ending else ""
-        notes = filter(None, (display.ending(run.frame, run.shape), ending, lowered, network, run.note, *run.notes))
+        sentences = (
+            display.ending(run.frame, run.shape),
+            tr(ENDING) if self.studio.ending else "",
+            tr(OUT_OF_TIME, time=display.duration(limits.current().seconds)) if run.out_of_time else "",
+            tr(LOWERED, rate=f"{run.lowered:g}") if run.lowered else "",
+            network,
+            run.note,
+            *run.notes,
+        )
         return show(path, (cache_file(path), run.content, *run.styles), run.shape)._replace(
-            sentence=" ".join(notes),
+            sentence=" ".join(filter(None, sentences)),
             numbers=display.numbers(run.frame, run.history),
             bar=display.bar(run.frame),
             film=gr.update(open=False, visible=True),
@@ -213,9 +223,15 @@ class Handlers:
 
     def join(self, request: gr.Request) -> tuple[Any, ...]:
         """Join the queue; returns what `wait` does.  On failure the page says why."""
-        if not self.studio.join(_visitor(request)):
-            raise gr.Error(tr(QUEUE_FULL), visible=False, print_exception=False)
+        if reason := self.studio.join(_visitor(request), fairness.address(request)):
+            self.studio.metrics.refusals.labels(reason).inc()
+            raise gr.Error(fairness.sentence(self.studio, reason), visible=False, print_exception=False)
         return self.wait(request)
+
+    def refusal(self, request: gr.Request) -> Any:
+        """The sentence on why this visitor could not join, which the page shows after a generic one."""
+        reason = self.studio.refusal(_visitor(request), fairness.address(request))
+        return error_message(fairness.sentence(self.studio, reason)) if reason else gr.skip()
 
     def wait(self, request: gr.Request) -> tuple[Any, ...]:
         """The expected wait, the buttons meanwhile, and whether to poll again."""
@@ -252,7 +268,8 @@ class Handlers:
             return gr.skip()  # a half-typed number; Paint will say what is wrong
         if not changed or self.studio.is_busy_for(visitor):
             return gr.skip()
-        self.studio.join(visitor)  # at once: of the many values of a dragged slider only one starts a run
+        # At once: of the many values of a dragged slider only one starts a run.
+        self.studio.join(visitor, fairness.address(request))
         return time.monotonic()
 
     def on_unload(self, request: gr.Request) -> None:

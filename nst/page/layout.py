@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.i18n import I18nData
 
 from nst.finishing import Finishing
-from nst.page import areas, display, kept, presets, sharing, text, thumbnails, translation, tries
+from nst.page import areas, display, fairness, kept, presets, sharing, text, thumbnails, translation, tries
 from nst.page.components import JSON, LiveImage, Number, Page, Radio, Slider, Textbox, Upload
 from nst.page.display import error_message
 from nst.page.handlers import Handlers
@@ -145,7 +145,7 @@ def _connect_painting(
     queueing: dict[str, Any] = {"outputs": [result.sentence, inputs.paint, result.leave, timer]} | UNQUEUED
     painter: dict[str, Any] = {
         "outputs": views,
-        "concurrency_id": "painter",
+        "concurrency_id": fairness.PAINTER,
         "concurrency_limit": 1,  # two at once would take twice as long each
         "show_progress": "hidden",  # the bar below the picture has it
         "trigger_mode": "multiple",  # else a run that replaces a cancelled one would be dropped
@@ -158,15 +158,20 @@ def _connect_painting(
     joined_paint = gr.on(starts[:2], handlers.join, None, **queueing)
     joined_more, joined_follow, joined_larger = (event(handlers.join, None, **queueing) for event in starts[2:])
     full = f"() => `{error_message('@')}`.replace('@', nst.lost || nst.say('{text.QUEUE_FULL}'))"
+
+    def refuse(joined: Any) -> None:
+        failed = joined.failure(None, None, result.sentence, js=full, **PRIVATE)
+        failed.then(handlers.refusal, None, result.sentence, **UNQUEUED)  # says why
+
     for joined in (joined_paint, joined_more, joined_follow, joined_larger):
-        joined.failure(None, None, result.sentence, js=full, **PRIVATE)
+        refuse(joined)
     size, sizing = inputs.settings["size"], {"trigger_mode": "multiple"} | UNQUEUED
     sized = joined_larger.success(larger_size, [canvas, size], size, **sizing)
 
     def queue(event: Any, paint: Any, inputs: list[Any], outputs: list[Any]) -> Any:
         event(None, None, [result.sentence, result.address], js=begin, **PRIVATE)
         joined = event(handlers.join, None, **queueing)
-        joined.failure(None, None, result.sentence, js=full, **PRIVATE)
+        refuse(joined)
         return joined.success(paint, inputs, **painter | {"outputs": outputs}, **PRIVATE)
 
     controls = [inputs.settings[name] for name in ("strength", "style_scale")]

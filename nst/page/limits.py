@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from types import SimpleNamespace
@@ -19,19 +20,35 @@ class Limits:
 
     size: int  # longest side of the picture, in pixels
     steps: int  # total over all scales
-    seconds: float = math.inf  # expected time for one picture
+    seconds: float = math.inf  # of one run: expected to take no longer, and ended then
+    waiting: int = 2  # pictures from one address that wait for their turn
 
 
 CPU_LIMITS, GPU_LIMITS, SPACE_SECONDS = Limits(1024, 2000), Limits(2048, 6000), 600.0  # more would hold up the queue
 
 
+def _number(name: str, usual: float, low: int, high: int) -> float:
+    """A number from the environment; ends the program with a sentence for what it cannot be."""
+    text = os.environ.get(name, "")
+    try:
+        number = float(text) if text else usual
+    except ValueError:
+        number = math.nan
+    if text and not low <= number <= high:
+        sys.exit(f"{name}: {text!r} should be a number from {low} to {high}.")
+    return number
+
+
 @cache
 def current() -> Limits:
-    """The limits of this machine: a GPU raises them, little memory lowers them, and a public Space caps the time."""
+    """The limits of this machine: a GPU raises them, little memory lowers them, and a public Space caps the time.
+
+    NST_RUN_SECONDS and NST_WAITING_PER_ADDRESS replace the two that do not depend on the machine.
+    """
     gpus = machine.gpus()
     limit = GPU_LIMITS if gpus else CPU_LIMITS
-    if "SPACE_ID" in os.environ:
-        limit = replace(limit, seconds=SPACE_SECONDS)
+    seconds = _number("NST_RUN_SECONDS", SPACE_SECONDS if "SPACE_ID" in os.environ else math.inf, 10, 86400)
+    limit = replace(limit, seconds=seconds, waiting=int(_number("NST_WAITING_PER_ADDRESS", limit.waiting, 1, 10000)))
     free = gpus[0][1] or None if gpus else memory.available()
     if free is None:
         return limit

@@ -94,12 +94,15 @@ def _pixels(path: str, shape: tuple[int, int] | None = None) -> np.ndarray:
     return images.rescale(pixels, *shape) if shape else pixels
 
 
-def log_failure(what: str, *paths: str) -> None:
-    """Log the exception being handled, without the names of these files, which are the visitor's own."""
+def log_failure(what: str, *paths: str, run: str = "") -> None:
+    """Log the exception being handled, without the names of these files, which are the visitor's own.
+
+    `run` is the id of a run.
+    """
     trace = traceback.format_exc()
     for path in filter(None, paths):
         trace = trace.replace(Path(path).name, "(file)")
-    log.error("%s\n%s", what, trace)
+    log.error("%s%s\n%s", f"Run {run}: " * bool(run), what, trace, extra={"run": run})
 
 
 def buttons(state: str) -> dict[str, Any]:

@@ -15,15 +15,15 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nst import catalogue, images
 from nst.deploy import doctor
-from nst.page import preview
+from nst.page import fairness, logs, preview
 from nst.page.layout import pictures_css, translations
 from nst.page.programs import wrong_arguments
-from nst.page.studio import QUEUE_SIZE, Studio
+from nst.page.studio import Studio
 from nst.page.theme import theme
 
 PATIENCE = 5.0  # seconds that a run gets to end with a picture, before the server ends
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def _health(studio: Studio) -> list[Route]:
-    """Liveness and readiness checks for load balancers and process managers."""
+    """Liveness and readiness checks for load balancers and process managers, and the metrics."""
 
     async def alive(_: Request) -> JSONResponse:  # async, so that it needs no free thread
         return JSONResponse({"alive": True})
@@ -43,13 +43,20 @@ def _health(studio: Studio) -> list[Route]:
             return JSONResponse({"ready": False, "reason": reason}, status_code=503)
         return JSONResponse({"ready": True})
 
-    return [Route("/healthz", alive), Route("/readyz", ready)]
+    async def metrics(request: Request) -> Response:
+        return await studio.metrics.answer(request)
+
+    return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", metrics)]
 
 
 def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
     """Launch the page, safe for the public: limited uploads and queue, no recordings, no stack traces."""
     folder = Path(__file__).parent
-    page.queue(max_size=2 * QUEUE_SIZE).launch(
+    if "SPACE_ID" in os.environ:  # else uvicorn believes only this machine on whom it forwards for
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", fairness.TRUSTED)
+    page.queue()
+    fairness.guard(page, studio)
+    page.launch(
         theme=theme(),
         css=pictures_css(),
         i18n=translations(),
@@ -105,14 +112,14 @@ def _on_signals(handler: Any) -> None:
 
 def start(page: gr.Blocks, studio: Studio) -> None:
     """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
-    logging.basicConfig(level=logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the addresses of pictures that programs give
+    logs.begin()
     warming = threading.Thread(target=_warm_up, args=(studio,), daemon=True)
     warming.start()
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     _on_signals(partial(_end, page, studio))
     try:
-        serve(page, studio, inbrowser=desktop)  # on a server it could open a text browser in this terminal
+        # On a server it could open a text browser in this terminal.
+        serve(page, studio, inbrowser=desktop, quiet=logs.is_json())
     except OSError as error:  # the port is taken, or the address is not this machine's
         sys.exit(f"The page cannot be served where GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say: {error}")
     if warming.is_alive():  # inside TensorFlow, a thread that Python ends with itself aborts the process

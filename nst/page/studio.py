@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import os
+import secrets
 import threading
 import time
 from collections import OrderedDict, deque
@@ -23,6 +24,7 @@ from nst.images import ImageError
 from nst.masks import Masks
 from nst.page import limits, sharing
 from nst.page.loss_plot import History
+from nst.page.metrics import Metrics
 from nst.page.text import ENDING
 from nst.page.translation import tr
 from nst.painting import Painting
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 KEPT = 12  # visitors whose paintings can be resumed: each takes up to 60 MB
 MORE_STEPS = 100  # added to a finished picture by Continue
 RETRY = 60  # seconds until missing weights are looked for again
-QUEUE_SIZE = 16  # visitors in the queue, at most
+QUEUE_SIZE = 16  # pictures in the queue, at most
+SESSION_WAITING = 2  # of them of one visitor, at most
+GRACE = 30.0  # seconds within which the job of one who joins must follow
 THUMBNAIL = Settings(size=384)  # a visitor's defaults but for the size, of which a card shows THUMBNAIL_SIDE
 THUMBNAIL_SIDE = 360  # pixels
 IDLE = 60.0  # seconds between two looks whether the last visitor has gone
@@ -66,6 +70,8 @@ class Run(Painting):
         """The arguments of `Painting`, of which pictures may be missing."""
         super().__init__(content or "", styles, settings, resumable=True, where=where, **more)
         self.film, self.history = Film(frames=120), History()
+        self.id = secrets.token_hex(4)  # in the log
+        self.out_of_time = False  # whether the latest turn was ended for its length
 
     @property
     def style(self) -> str:
@@ -113,11 +119,14 @@ class Studio:
         self._unready = NOT_LOADED
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._tried: OrderedDict[str, Run] = OrderedDict()  # the latest tries of visitors
-        self._queue: list[str] = []
+        # (visitor, address) of each job that waits, in order; the page sets it
+        self.jobs: Callable[[], Sequence[tuple[str, str]]] = tuple
+        self._joined: OrderedDict[str, tuple[str, float]] = OrderedDict()  # visitor -> address, and when seen last
         self._turn: tuple[str, Run] | None = None  # the visitor being served
         self.ending = False  # whether the server is about to end
         self._durations: deque[float] = deque(maxlen=8)  # seconds of the latest runs
         self._lock = threading.RLock()  # guards the five above; never held while painting
+        self.metrics = Metrics(lambda: len(self._line()))
 
     def engine(self, settings: Settings) -> "StyleTransfer":
         """The engine for these settings.  Loading a network takes seconds, with a download a minute."""
@@ -216,7 +225,7 @@ class Studio:
 
     def _has_visitors(self) -> bool:
         with self._lock:
-            return bool(self._queue or self._turn)
+            return bool(self._line() or self._turn)
 
     @property
     def unready(self) -> str:
@@ -225,19 +234,52 @@ class Studio:
 
     # Nothing below may block, nor may closing an iterator: the page calls these while others are being served.
 
-    def join(self, visitor: str) -> bool:
-        """Join the queue, unless in it or being served; False if the queue is full."""
+    def join(self, visitor: str, address: str = "") -> str:
+        """Join the queue, unless in it or being served; returns the reason for a refusal, as `refusal` does."""
         with self._lock:
             if self.is_busy_for(visitor):
-                return True
-            if len(self._queue) < QUEUE_SIZE:
-                self._queue.append(visitor)
-            return visitor in self._queue
+                return ""
+            if not (reason := self.refusal(visitor, address)):
+                self._joined[visitor] = address, time.monotonic()
+            return reason
 
     def leave(self, visitor: str) -> None:
         """Leave the queue."""
-        with self._lock, contextlib.suppress(ValueError):
-            self._queue.remove(visitor)
+        with self._lock:
+            self._joined.pop(visitor, None)
+
+    def refusal(self, visitor: str, address: str = "") -> str:
+        """Why another picture of this visitor cannot wait: a reason of `refusal` below; "" if it can."""
+        with self._lock:
+            line = self._line()
+            if visitor in self._joined and visitor not in dict(self.jobs()):
+                return ""  # this is the one that has joined
+        return refusal(line, visitor, address)
+
+    def expected_wait(self) -> float | None:
+        """Seconds until another picture would begin; None until a first run has ended."""
+        with self._lock:
+            return self._seconds_until(len(self._line()))
+
+    def _line(self) -> list[tuple[str, str]]:
+        """(visitor, address) of each picture that waits, in order."""
+        with self._lock:
+            jobs, now = list(self.jobs()), time.monotonic()
+            here = {visitor for visitor, _ in jobs}
+            for visitor, (address, seen) in list(self._joined.items()):
+                if visitor in here:
+                    self._joined[visitor] = address, now
+                elif now - seen > GRACE:
+                    del self._joined[visitor]
+            return jobs + [(visitor, address) for visitor, (address, _) in self._joined.items() if visitor not in here]
+
+    def _seconds_until(self, before: int) -> float | None:
+        if not self._durations:
+            return None
+        usual = mean(self._durations)
+        frame = self._turn and self._turn[1].frame
+        remaining = (frame and frame.remaining or usual) if self._turn else 0  # 0 while unknown
+        return remaining + before * usual
 
     def place(self, visitor: str) -> tuple[int, float | None] | None:
         """(visitors ahead, expected seconds to wait), None if not in the queue.
@@ -245,20 +287,16 @@ class Studio:
         The seconds are None until a first run has ended.
         """
         with self._lock:
-            if visitor not in self._queue:
+            line = [waiting for waiting, _ in self._line()]
+            if visitor not in line:
                 return None
-            before, turn = self._queue.index(visitor), self._turn
-            usual = mean(self._durations) if self._durations else None
-        if usual is None:
-            return before, None
-        frame = turn and turn[1].frame
-        remaining = (frame and frame.remaining or usual) if turn else 0  # 0 while unknown
-        return before, remaining + before * usual
+            before = line.index(visitor)
+            return before, self._seconds_until(before)
 
     def is_busy_for(self, visitor: str) -> bool:
         """Whether this visitor is being served or in the queue."""
         with self._lock:
-            return visitor in self._queue or (self._turn is not None and self._turn[0] == visitor)
+            return visitor in dict(self._line()) or (self._turn is not None and self._turn[0] == visitor)
 
     def run(self, visitor: str) -> Run | None:
         """A visitor's latest run, if it is still kept."""
@@ -301,9 +339,13 @@ class Studio:
     def _serve(
         self, visitor: str, run: Run, kept: OrderedDict[str, Run], frames: "Generator[Any, None, None]"
     ) -> "Generator[Any, None, None]":
-        turn, began = (visitor, run), time.monotonic()
         if self.ending:
             raise ValueError(tr(ENDING))
+        turn, began, outcome = (visitor, run), time.monotonic(), "left"
+        run.out_of_time = False
+        extra = {"run": run.id}
+        what = run.settings.size, run.settings.network, len(run.styles)
+        log.info("Run %s begins: size %d, network %s, paintings: %d", run.id, *what, extra=extra)
         with self._lock:
             self.leave(visitor)
             self._turn = turn
@@ -313,13 +355,50 @@ class Studio:
                 kept.popitem(last=False)
         try:
             with contextlib.closing(frames):
-                yield from frames
+                for frame in self._timed(frames):
+                    if time.monotonic() - began > limits.current().seconds:
+                        run.out_of_time = True
+                        run.stop.set()
+                    yield frame
+            outcome = "out of time" if run.out_of_time else "stopped" if run.stop.is_set() else "finished"
             with self._lock:
                 self._durations.append(time.monotonic() - began)
+        except (ValueError, FloatingPointError, MemoryError):
+            outcome = "refused"
+            raise
+        except Exception:
+            outcome = "failed"
+            raise
         finally:
+            self.metrics.runs.labels(outcome).inc()
+            what = outcome, run.frame.step if run.frame else 0, time.monotonic() - began
+            log.info("Run %s ends: %s, steps: %d, seconds: %.1f", run.id, *what, extra=extra)
             with self._lock:
                 if self._turn is turn:  # an abandoned iterator may be closed after the next run has begun
                     self._turn = None
+
+    def _timed(self, frames: "Generator[Any, None, None]") -> "Generator[Any, None, None]":
+        """The frames, whose seconds for a step are counted."""
+        before = None
+        for frame in frames:
+            latest = frame[0] if isinstance(frame, list) else frame
+            if before and latest.step > before.step:
+                self.metrics.steps.observe((latest.elapsed - before.elapsed) / (latest.step - before.step))
+            before = latest
+            yield frame
+
+
+def refusal(line: Sequence[tuple[str, str]], visitor: str, address: str) -> str:
+    """Why nobody else can join a line of (visitor, address): "session", "address" or "queue"; "" if nothing is full.
+
+    A visitor or an address that is unknown, "", is not counted.
+    """
+    visitors, addresses = zip(*line) if line else ((), ())
+    if visitor and visitors.count(visitor) >= SESSION_WAITING:
+        return "session"
+    if address and addresses.count(address) >= limits.current().waiting:
+        return "address"
+    return "queue" if len(line) >= QUEUE_SIZE else ""
 
 
 def _download() -> None:

@@ -98,11 +98,13 @@ def paint_tries(handlers: "Handlers", request: gr.Request, *values: Any) -> Iter
                     problem = tr(UNREAD)
                     break
                 if not reader.is_behind():
+                    studio.metrics.frames.inc()
                     yield *View(bar=display.bar(frames[0])), grid(run, frames, ready=False)
     except (ValueError, FloatingPointError, MemoryError) as error:
         problem = brief(str(error))
     except Exception:
-        log_failure("Painting tries failed", *((run.content, *run.styles) if run else ()))
+        names = (run.content, *run.styles) if run else ()
+        log_failure("Painting tries failed", *names, run=run.id if run else "")
         problem = tr(FAULT)
     sentence = error_message(problem) if problem else tr(CHOOSE)
     shown = grid(run, frames, ready=True) if run and frames else gr.skip()
