@@ -119,6 +119,7 @@ def visit(browser, address, profiles):
         tab = profile.new_page()
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: complaints.append(request.url) if abroad(request.url) else None)
+        tab.on("console", lambda line: complaints.append(line.text) if "Security Policy" in line.text else None)
         tab.goto(url)
         tab.wait_for_selector("#reason:not(:has-text('being loaded'))", state="attached")
         tab.wait_for_selector("#style img")

@@ -259,7 +259,7 @@ def test_make(command):
     dry = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr
     done = {"make run": "python app.py", "make test": '-m "not apart"', "make test-apart": "-m apart"}
-    done["make test-lowest"] = "--resolution lowest-direct"
+    done |= {"make test-lowest": "--resolution lowest-direct", "make audit": "pip-audit", "make sbom": "cyclonedx-py"}
     assert done[command] in dry.stdout
 
 

@@ -36,6 +36,9 @@ const isHorizontal = event.pointerType !== 'touch' || distance('clientX') > dist
 if (event.type === 'click' || event.buttons === 1 && isHorizontal) {
 range.value = 100 * (event.clientX - box.left) / box.width; range.oninput(); }
 if (event.type === 'click') range.focus({preventScroll: true});"""
+CLICK = "this.onpointermove(event)"
+HANDLERS = WIPE_INPUT, POINTER_DOWN, POINTER_MOVE, CLICK  # scripts that the page's security policy lets run
+
 HANDLE = '<b><svg viewBox="0 0 24 24" width="24" height="24"><path d="M9.5 7 4.5 12l5 5M14.5 7l5 5-5 5"/></svg></b>'
 
 
@@ -185,7 +188,7 @@ def wipe(
     return (
         f'<div class="wipe"><div dir="ltr" style="{_fit_css(width, height)}; --at: {at}%" '
         f'title="{tr("Drag to see the photo")}" onpointerdown="{html.escape(POINTER_DOWN)}" onpointermove="{drag}" '
-        f'onclick="this.onpointermove(event)">{beneath}'
+        f'onclick="{CLICK}">{beneath}'
         f'<img src="{html.escape(photo_url)}" alt=""><input type="range" min="0" max="100" step="any" value="{at}" '
         f'aria-label="{html.escape(label)}" data-share="{share}" aria-valuetext="{share.format(share=at)}" '
         f'oninput="{html.escape(WIPE_INPUT)}">'

@@ -27,8 +27,12 @@ TRUSTED = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"  # pr
 
 
 def address(request: Any) -> str:
-    """Where a request comes from, "" if unknown: of IPv6 the network, whose addresses are one visitor's."""
-    host = getattr(getattr(request, "client", None), "host", None) or ""
+    """Where a request comes from, "" if unknown."""
+    return network(getattr(getattr(request, "client", None), "host", None) or "")
+
+
+def network(host: str) -> str:
+    """An address; of IPv6 its first 64 bits, since all addresses behind them are one household's."""
     try:
         found = ipaddress.ip_address(host)
     except ValueError:

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nst.page import sharing
+from nst.page import guard, sharing
 from nst.page.inputs import RESULT_QUERY
 from nst.page.text import CONTROLS, DESCRIPTION, TITLE
 from nst.page.translation import choose, speaking, tr
@@ -27,16 +27,21 @@ ICON = Path(__file__).with_name("icon.png")  # 256 x 256
 PICTURE = Path(__file__).with_name("preview.jpg")  # a square of SIDE pixels
 SIDE = 512
 TAGS = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>\s*')
+MANIFEST = re.compile(rb'(<link rel="manifest" href=")/')  # of a page behind a proxy, too
 CHARSET = re.compile(rb"<meta charset=[^>]*>")
 LANGUAGE = b'\n<script>Object.defineProperty(navigator, "language", {value: "%s"})</script>'  # Gradio's choice: ours
 LINKED = ("pair", *CONTROLS, *RESULT_QUERY)  # what a link of ours may have; others can be secrets
 
 
 class Preview:
-    """ASGI middleware that replaces Gradio's tags, decides on the language of the page, and compresses it."""
+    """ASGI middleware that replaces Gradio's tags, decides on the language of the page, and compresses it.
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    The page's security policy is made here too, since it lists the scripts of the page.
+    """
+
+    def __init__(self, app: ASGIApp, script: str = ""):
+        """`script` is what Gradio adds to the page's head in the browser."""
+        self.app, self.script = app, script
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start: Message | None = None  # of a page whose body is not complete
@@ -52,8 +57,10 @@ class Preview:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
                     added = tags(Request(scope)) + LANGUAGE % language.encode()
-                    page = CHARSET.sub(lambda found: found[0] + added, TAGS.sub(b"", body), count=1)
+                    page = MANIFEST.sub(rb"\1./", TAGS.sub(b"", body))
+                    page = CHARSET.sub(lambda found: found[0] + added, page, count=1)
                     headers = MutableHeaders(raw=start["headers"])
+                    headers["content-security-policy"] = guard.policy(page, self.script)
                     if "gzip" in Headers(scope=scope).get("accept-encoding", ""):  # a quarter of the bytes
                         page, headers["content-encoding"] = gzip.compress(page), "gzip"
                     headers["content-length"] = str(len(page))

@@ -20,13 +20,13 @@ from starlette.routing import Route
 
 from nst import catalogue, images
 from nst.deploy import doctor
-from nst.page import fairness, logs, preview
+from nst.page import fairness, guard, logs, preview
 from nst.page.layout import pictures_css, translations
 from nst.page.programs import wrong_arguments
 from nst.page.studio import Studio
 from nst.page.theme import theme
 
-PATIENCE = 5.0  # seconds that a run gets to end with a picture, before the server ends
+PATIENCE = 3.0  # seconds that a run gets to end with a picture, before the server ends
 FETCH = 1.0  # seconds that the browser gets to fetch it
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def _health(studio: Studio) -> list[Route]:
 def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
     """Launch the page, safe for the public: limited uploads and queue, no recordings, no stack traces."""
     folder = Path(__file__).parent
+    script = (folder / "page.js").read_text(encoding="utf-8")
     if "SPACE_ID" in os.environ:  # else uvicorn believes only this machine on whom it forwards for
         os.environ.setdefault("FORWARDED_ALLOW_IPS", fairness.TRUSTED)
     page.queue()
@@ -61,7 +62,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         css=pictures_css(),
         i18n=translations(),
         css_paths=folder / "page.css",
-        head=f"<script>{(folder / 'page.js').read_text(encoding='utf-8')}</script>",
+        head=f"<script>{script}</script>",
         max_file_size=images.MAX_BYTES,
         show_error=False,
         run_history=False,
@@ -72,7 +73,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         favicon_path=preview.ICON,
         app_kwargs={
             "routes": _health(studio) + preview.files(),
-            "middleware": [Middleware(preview.Preview)],
+            "middleware": [Middleware(preview.Preview, script=script), Middleware(guard.Guard, told=guard.login())],
             "exception_handlers": {TypeError: wrong_arguments},
         },
         **options,
@@ -112,6 +113,7 @@ def _on_signals(handler: Any) -> None:
 
 def start(page: gr.Blocks, studio: Studio) -> None:
     """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
+    guard.check_environment()
     logs.begin()
     warming = threading.Thread(target=_warm_up, args=(studio,), daemon=True)
     warming.start()

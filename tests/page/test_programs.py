@@ -166,7 +166,7 @@ def test_the_result_is_json(client, caller, photo, painting):
 WRONG = {
     "strength": ["NaN", float("nan"), None, "70", [50], 101, {"a": 1}],
     "size": [5000, "abc", None, 128.5, 1e400, {"path": "/etc/passwd"}, file("/etc/passwd"), file("http://127.0.0.1/x")],
-    "steps": [[5] * 1_000_000, "many", 5, [0], [[1] * 1_000_000], []],
+    "steps": [[5] * 100_000, "many", 5, [0], [[1] * 100_000], []],
     "style_layers": [None, [], {"block1_conv1": "much"}, {f"layer{n}": 1 for n in range(100)}, "x" * 100_000],
     "content_layers": [{"block4_conv2": -1}, {}],
     "style_blend": [["a"], [1.0] * 65, 7],
