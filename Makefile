@@ -21,7 +21,7 @@ test: .venv/test
 test-apart: .venv/test
 	$(VENV)/python -m pytest $(PARALLEL) -m apart
 
-soak: .venv/test
+soak: .venv/soak
 	NST_SOAK=1 $(VENV)/python -m pytest tests/safety
 
 audit: .venv/release
@@ -40,7 +40,7 @@ test-lowest: .lowest/test
 	.lowest/bin/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct --editable .[test]
 	touch $@
 
-.venv/run .venv/test .venv/release: requirements.txt pyproject.toml
+.venv/run .venv/test .venv/soak .venv/release: requirements.txt pyproject.toml
 	test -x $(VENV)/python || $(PYTHON) -m venv .venv
 	$(VENV)/python -m pip install --quiet --editable .[$(if $(filter %run,$@),page$(comma)video$(comma)heic,$(@F))]
 	touch $@

@@ -61,6 +61,7 @@ def load(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_sid
 def read(source: str | os.PathLike | bytes | BinaryIO | Image.Image, longest_side: int | None = None) -> Picture:
     """What `load` returns, with what is left out there: further frames and transparency."""
     name = (Path(source).name or str(source)) if isinstance(source, str | os.PathLike) else "The file"
+    name = "".join(letter if letter.isprintable() else "?" for letter in name)
     return decoding.read(
         source if isinstance(source, Image.Image | bytes) else opening.read_bytes(source, name), name, longest_side
     )

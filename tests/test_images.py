@@ -551,7 +551,7 @@ BAD = {
     "lossless jpeg": (frame(JPEG_BYTES, 1, 0xC3), "a lossless or hierarchical JPEG, .* save it"),
     "jpeg-ls": (frame(JPEG_BYTES, 1, 0xF7), "a lossless or hierarchical JPEG, .* save it"),
     "jpeg of two channels": (frame(JPEG_BYTES, 9, 2), "a JPEG of 2 channels, .* save it"),
-    "jpeg of fill bytes": (JPEG_BYTES[:2] + b"\xff" * 20_000 + JPEG_BYTES[2:], "damaged or incomplete"),
+    "jpeg of comments": (JPEG_BYTES[:2] + b"\xff\xfe\0\2" * 20_000 + JPEG_BYTES[2:], "damaged or incomplete"),
     "png of an iPhone app": (PNG_BYTES[:8] + chunk(b"CgBI", bytes(4)) + PNG_BYTES[8:], "save it as an ordinary PNG"),
     "bmp of four bits a channel": (bmp(b"\0\x0f", 0xF00, 0xF0, 0xF, 0xF000), "a rare kind of picture"),
     "tiff 64-bit integer": (deep_tiff([alike(1, "<i8")], 64, 1, tags={339: 2}), r"unusual kind \(64-bit gray\); save"),
@@ -753,14 +753,17 @@ def test_bands_leave_no_seams(mode, side, monkeypatch):
 
 
 def test_a_photo_of_108_megapixels_is_read_reduced():
-    strip = encoded(
-        Image.new("L", (12_000, 16), 128), "JPEG"
-    )  # its header made to say 9000 rows; the rest reads as gray
-    at = strip.find(b"\xff\xc0") + 5
-    photo = strip[:at] + struct.pack(">H", 9000) + strip[at + 2 :]
+    photo = encoded(Image.new("L", (12_000, 9000), 128), "JPEG")
     assert images.load(photo, 512).shape == (1, 384, 512, 3)
     with pytest.raises(ImageError, match="108 million pixels; up to 100 million"):
         images.load(photo)
+
+
+def test_a_jpeg_of_a_few_bytes_has_no_billions_of_pixels():
+    start = encoded(Image.new("L", (64, 64)), "JPEG")
+    at = start.find(b"\xff\xc0") + 5
+    with pytest.raises(ImageError, match="damaged or incomplete"):
+        images.load(start[:at] + struct.pack(">HH", 65500, 65500) + start[at + 4 :], 512)
 
 
 def test_what_counts_is_memory_while_decoding(monkeypatch):

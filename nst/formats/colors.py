@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,11 @@ from PIL import Image, ImageCms
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 SRGB_BYTES = SRGB.tobytes()
 SRGB_BYTES = SRGB_BYTES[:24] + bytes(12) + SRGB_BYTES[36:]  # no creation time, so equal pixels give equal files
+
+MAX_PROFILE = 4_000_000  # bytes; those of presses have 3 MB
+
+# What describes colors of pixels.  Others could cost minutes: 1 KB of elements (D2B0) may be applied 30,000 times each.
+_TAGS = b"A2B0 A2B1 A2B2 wtpt bkpt chad kTRC rTRC gTRC bTRC rXYZ gXYZ bXYZ".split()
 
 _D50 = np.array([0.9642, 1, 0.8249])
 _D65 = 0.3127, 0.3290
@@ -60,7 +66,7 @@ def profile(info: dict[str, Any], gray: bool) -> bytes | None:
     if code := info.get("cicp"):
         primaries, transfer = _PRIMARIES.get(code[0], _BT709), _TRANSFERS.get(code[1])
     elif own := info.get("icc_profile"):
-        return own
+        return own if len(own) <= MAX_PROFILE else None
     elif "srgb" not in info and 0 < (gamma := info.get("gamma", 0)) < 10:
         if abs(gamma - 1 / 2.2) > 0.02:  # that of sRGB, nearly
             transfer = lambda signal: signal ** (1 / gamma)  # noqa: E731
@@ -77,10 +83,30 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """Mode L, RGB, CMYK or LAB -> sRGB by the ICC profile; without a usable one, by Pillow's formulas."""
     if icc:
         # Some profiles are broken or do not match the image's mode, such as RGB profiles in grayscale JPEGs.
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):
-            source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, IndexError, struct.error):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(_tamed(icc)))
             image = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB") or image
     return image.convert("RGB")
+
+
+def _tamed(icc: bytes) -> bytes:
+    """A profile without the tags that are not needed and those whose tables are larger than their bytes."""
+    count, kept = min(int.from_bytes(icc[128:132], "big"), 100), b""
+    for position in range(132, 132 + 12 * count, 12):
+        name, start, size = struct.unpack_from(">4sII", icc, position)
+        if name in _TAGS and _table_bytes(icc[start : start + size]) <= size:
+            kept += icc[position : position + 12]
+    table = struct.pack(">I", len(kept) // 12) + kept.ljust(12 * count, b"\0")
+    return icc[:128] + table + icc[132 + 12 * count :]
+
+
+def _table_bytes(tag: bytes) -> int:
+    """Of the color table of a tag, which LittleCMS allocates before it reads one."""
+    inks, channels = tag[8:10] if tag[:4] in (b"mft1", b"mft2", b"mAB ") else (0, 0)
+    if tag[:3] == b"mft":
+        return tag[10] ** inks * channels * (tag[3] - b"0"[0])
+    table = int.from_bytes(tag[24:28], "big")
+    return math.prod(tag[table : table + inks]) * channels * tag[table + 16] if inks and table else 0
 
 
 def deep_to_srgb(planes: np.ndarray, icc: bytes | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 libtiff, through Pillow, only unpacks the bytes here; NumPy makes numbers of them.  Source: TIFF 6.0 (Adobe, 1992).
 """
 
+import contextlib
 import io
 import math
 import struct
@@ -16,6 +17,9 @@ from nst.formats.deep import Deep, Rows
 
 MAX_PAGES = 10_000  # counted, at most
 MAX_SAMPLES = 16  # channels
+MAX_TAGS = 65_535  # as many as a TIFF can have; a BigTIFF can say more
+MAX_PARTS = 200_000  # strips or tiles, of which Pillow makes an object each
+MAX_TAG_BYTES = 1 << 20  # of another tag, as a palette of 16 bits
 _TYPES = {1: "u1", 7: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # of the integers in tags
 # Tags by their names in the specification.
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
@@ -30,6 +34,11 @@ _PACKED = {1, 5, 8, 32773, 32946, 34925, 50000}
 _COMPRESSED = {2, 3, 4, 6, 7, 32771}  # by fax machines' methods and JPEG, which Pillow undoes
 _PILLOW_SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # photometric interpretation -> channels
 _MODELS = {0: "L", 1: "L", 2: "RGB", 5: "CMYK", 8: "LAB"}  # photometric interpretation -> Pillow's mode for the color
+# What libtiff needs to decode: the tags above and those of fax machines, palettes, inks and JPEG, old and new.
+_FOR_LIBTIFF = {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, ROWS_PER_STRIP, PLANAR, PREDICTOR}
+_FOR_LIBTIFF |= {STRIP_OFFSETS, STRIP_COUNTS, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, EXTRA, FORMAT}
+_FOR_LIBTIFF |= {292, 293, 320, 332, 334, 347, *range(512, 522), *range(529, 533)}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _RAW = {32803, 34892}  # photometric interpretations of a sensor's values
 
 
@@ -75,6 +84,26 @@ class Tiff:
         shallow = self.bits == (8,) or (self.samples == 1 and self.bits[0] in (1, 2, 4))
         plain = self.samples == _PILLOW_SAMPLES[self.photometric] or self.compression in _COMPRESSED
         return shallow and plain and self.formats <= {UINT, UNDEFINED}
+
+    def for_decoder(self) -> bytes:
+        """The file with one directory, of the tags that libtiff needs: Pillow reads the bytes of all tags at once.
+
+        Raises a ValueError if there is too much in one of them.
+        """
+        head, entry, inline = (8, 20, 8) if self._big else (2, 12, 4)
+        table = b""
+        for tag in sorted(_FOR_LIBTIFF & self._tags.keys()):
+            kind, count, position = self._tags[tag]
+            parts = tag in (STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS)
+            if count > MAX_PARTS if parts else count * _SIZES.get(kind, 0) > MAX_TAG_BYTES:
+                raise ValueError("a tag is too large")
+            table += self._data[position - entry + inline : position + inline]
+        order = "little" if self._order == "<" else "big"
+        start = (len(self._data) + 7) // 8 * 8
+        directory = (len(table) // entry).to_bytes(head, order) + table + bytes(inline)
+        place = 8 if self._big else 4  # of the directory's offset
+        first = self._data[:place] + start.to_bytes(place, order)
+        return first + self._data[2 * place :].ljust(start - 2 * place, b"\0") + directory
 
     @property
     def layout(self) -> str:
@@ -204,7 +233,7 @@ class Tiff:
     def _directory(self, offset: int) -> tuple[dict[int, tuple[int, int, int]], int]:
         """{tag: (type, count, position of its value)} and the offset of the next directory."""
         head, entry, inline = (8, 20, 8) if self._big else (2, 12, 4)
-        count = self._number(offset, head)
+        count = min(self._number(offset, head), MAX_TAGS)
         table = self._data[offset + head : offset + head + count * entry]
         form = self._order + ("HHQ8x" if self._big else "HHI4x")
         tags = {}
@@ -240,6 +269,13 @@ class Tiff:
 
     def _get(self, tag: int, default: int = 0) -> int:
         return int(self._all(tag, default)[0])
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Of an EXIF block, which is a TIFF without a picture; 1, upright, if it is damaged or does not say."""
+    with contextlib.suppress(ValueError, IndexError):
+        return Tiff(exif.removeprefix(b"Exif\0\0")).orientation
+    return 1
 
 
 def _with_directory(data: bytes, tags: Mapping[int, Sequence[int] | np.ndarray]) -> bytes:

@@ -83,8 +83,7 @@ def outside(monkeypatch):
 # --- Headers ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_whole_page_asks_no_other_host_and_keeps_its_policy(visit, photo, outside, monkeypatch):
-    monkeypatch.setenv("NST_OFFLINE", "1")  # else the server may fetch the painting that is chosen from its museum
+def test_the_whole_page_asks_no_other_host_and_keeps_its_policy(visit, photo, outside):
     tab = visit(studio(), permissions=["clipboard-read", "clipboard-write"], color_scheme="dark")
     for name in ("about", "more-settings", "studio", "curious"):
         tab.click(f"#{name} > button")
