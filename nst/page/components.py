@@ -17,7 +17,7 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like, traverse
 
 from nst import images
-from nst.page import cache, translation
+from nst.page import cache, programs, translation
 from nst.page.programs import ARGUMENTS, UPLOAD, brief
 
 component_meta.create_or_modify_pyi = lambda *_: None  # keeps Gradio from writing a .pyi file next to this one
@@ -40,7 +40,10 @@ class Page(gr.Blocks):
     async def process_api(self, block_fn: Any, inputs: list[Any], *more: Any, **options: Any) -> dict[str, Any]:
         headers = getattr(options.get("request"), "headers", {})
         with translation.speaking(translation.choose(headers.get("accept-language"))):
-            return await super().process_api(block_fn, inputs, *more, **options)
+            try:
+                return await super().process_api(block_fn, inputs, *more, **options)
+            except OSError as error:  # as when the disk is full
+                raise gr.Error(programs.not_saved(error), print_exception=False) from error
 
     @property
     def config(self) -> Any:  # type: ignore[override]

@@ -180,17 +180,12 @@ def login() -> bytes | None:
 
 
 def check_environment() -> None:
-    """Exit with 2 and a sentence if NST_AUTH or NST_FRAME_ANCESTORS is wrong; never tells the password."""
+    """End the program with a sentence if NST_AUTH or NST_FRAME_ANCESTORS is wrong; never tells the password."""
     if not re.fullmatch(r"[^:\s][^:]*:.+", os.environ.get("NST_AUTH", "user:password")):
-        _exit("NST_AUTH should be a user name, a colon and a password, like user:password.")
+        sys.exit("NST_AUTH should be a user name, a colon and a password, like user:password.")
     for site in os.environ.get("NST_FRAME_ANCESTORS", "").split():
         if not re.fullmatch(r"https?://[\w.*\[\]:-]+|\*", site):
-            _exit(f"NST_FRAME_ANCESTORS should be sites with spaces between, like https://example.org, not {site!r}.")
-
-
-def _exit(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
-    sys.exit(2)
+            sys.exit(f"NST_FRAME_ANCESTORS: {site!r} should be sites with spaces between, like https://example.org.")
 
 
 class Tries:

@@ -16,7 +16,7 @@ import gradio as gr
 from nst import images, recipe, timelapse
 from nst.images import ImageError
 from nst.page import areas, display, fairness, limits
-from nst.page.cache import cache_file
+from nst.page.cache import cache_file, touch
 from nst.page.display import error_message, message
 from nst.page.programs import ARGUMENTS, Reader, brief
 from nst.page.results import Canvas, View, buttons, continuing, log_failure, offer_download, show
@@ -136,6 +136,7 @@ class Handlers:
     def views(self, visitor: str, run: Run, at_least: int = 0) -> Generator[View, None, None]:
         """Paint a run when it is the visitor's turn."""
         reader = Reader.of(visitor)
+        touch(run.content, *run.styles)
         if (waited := fairness.seconds_waited()) is not None:
             self.studio.metrics.waits.observe(waited)
         shown, problem = "", ""

@@ -48,7 +48,7 @@ def build(studio: Studio) -> gr.Blocks:
     """Build the page."""
     handlers = Handlers(studio)
     gr.set_static_paths([presets.OPENING[0].parent])
-    with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title=text.TITLE, analytics_enabled=False) as page:
         gr.HTML(words("html-header"))
         pairs = gr.HTML(words("html-cards"), label="Examples", elem_id="pairs", js_on_load=CHOOSE_TILE)
         paintings = gr.HTML(label="Paintings", elem_id="paintings", js_on_load=CHOOSE_TILE)

@@ -27,16 +27,16 @@ class Limits:
 CPU_LIMITS, GPU_LIMITS, SPACE_SECONDS = Limits(1024, 2000), Limits(2048, 6000), 600.0  # more would hold up the queue
 
 
-def _number(name: str, usual: float, low: int, high: int) -> float:
+def number(name: str, usual: float, low: int, high: int) -> float:
     """A number from the environment; ends the program with a sentence for what it cannot be."""
     text = os.environ.get(name, "")
     try:
-        number = float(text) if text else usual
+        found = float(text) if text else usual
     except ValueError:
-        number = math.nan
-    if text and not low <= number <= high:
+        found = math.nan
+    if text and not low <= found <= high:
         sys.exit(f"{name}: {text!r} should be a number from {low} to {high}.")
-    return number
+    return found
 
 
 @cache
@@ -47,8 +47,8 @@ def current() -> Limits:
     """
     gpus = machine.gpus()
     limit = GPU_LIMITS if gpus else CPU_LIMITS
-    seconds = _number("NST_RUN_SECONDS", SPACE_SECONDS if "SPACE_ID" in os.environ else math.inf, 10, 86400)
-    limit = replace(limit, seconds=seconds, waiting=int(_number("NST_WAITING_PER_ADDRESS", limit.waiting, 1, 10000)))
+    seconds = number("NST_RUN_SECONDS", SPACE_SECONDS if "SPACE_ID" in os.environ else math.inf, 10, 86400)
+    limit = replace(limit, seconds=seconds, waiting=int(number("NST_WAITING_PER_ADDRESS", limit.waiting, 1, 10000)))
     free = gpus[0][1] or None if gpus else memory.available()
     if free is None:
         return limit

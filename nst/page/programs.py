@@ -1,6 +1,7 @@
 """What programs need to use the page: schemas of the settings, sentences on wrong requests, readers that have gone."""
 
 import difflib
+import logging
 import re
 import time
 from asyncio import Queue
@@ -8,10 +9,11 @@ from typing import Any
 
 from gradio.context import LocalContext
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
-from nst.page import limits, sharing
+from nst.page import limits, sharing, translation
 from nst.page.sharing import EXTRAS, PARAMETERS
+from nst.page.text import NOT_SAVED
 from nst.settings import Settings
 
 ARGUMENTS = ("content", "style", *PARAMETERS, *EXTRAS)  # of the API's `paint`, in this order
@@ -19,6 +21,7 @@ UPLOAD = "a picture uploaded to this page, as Gradio's FileData"
 PATIENCE, LONG_PATIENCE = 15.0, 60.0  # seconds without reading: for who never read anything, and for who reads slowly
 BEHIND = 8  # unread messages from which on intermediate pictures are left out
 
+log = logging.getLogger(__name__)
 _NUMBER = {"type": "number"}
 RESULT: dict[str, Any] = {  # JSON schema of what `paint` returns beside the picture and the sentence
     "type": "object",
@@ -74,6 +77,25 @@ async def wrong_arguments(request: Request, error: Exception) -> JSONResponse:
         right = f"did you mean {close[0]}?" if close else f"it should be one of {', '.join(ARGUMENTS)}"
         sentence = f"{name[:40]}: there is no such setting; {right}"
     return JSONResponse({"detail": sentence}, status_code=422)
+
+
+def not_saved(error: OSError) -> str:
+    """One sentence for a visitor whose file could not be written; the log has the reason, without the file's name.
+
+    Raises:
+        OSError: the error did not come from the operating system, as a timeout of asyncio.
+    """
+    if error.errno is None:
+        raise error
+    log.error("A file could not be written: %s", error.strerror)
+    return translation.tr(NOT_SAVED)
+
+
+async def cannot_save(request: Request, error: Exception) -> PlainTextResponse:
+    """Answer 507 with a sentence where an upload cannot be written."""
+    assert isinstance(error, OSError)
+    with translation.speaking(translation.choose(request.headers.get("accept-language"))):
+        return PlainTextResponse(not_saved(error), status_code=507)
 
 
 class Reader:

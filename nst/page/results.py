@@ -15,7 +15,7 @@ from nst import finishing, images, recipe, transparency
 from nst.finishing import Finishing
 from nst.images import ImageError
 from nst.page import display, limits
-from nst.page.cache import cache_file
+from nst.page.cache import cache_file, touch
 from nst.page.components import data_url
 from nst.page.display import error_message
 from nst.page.text import DELETED, NOT_SAVED
@@ -64,6 +64,7 @@ def finish(canvas: Canvas | None, *percents: float) -> tuple[Any, Any, Any]:
     if canvas is None:
         return gr.skip(), gr.skip(), gr.skip()
     painted, content, *_ = canvas
+    touch(*canvas)
     touches = {name: percent / 100 for name, percent in zip(TOUCHES, percents, strict=True) if percent}
     if not touches:
         return painted, offer_download(Path(painted)), gr.skip()

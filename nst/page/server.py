@@ -20,10 +20,11 @@ from starlette.routing import Route
 
 from nst import catalogue, images
 from nst.deploy import doctor
-from nst.page import fairness, guard, logs, preview
+from nst.page import fairness, guard, logs, preview, sweeper
 from nst.page.layout import pictures_css, translations
-from nst.page.programs import wrong_arguments
+from nst.page.programs import cannot_save, wrong_arguments
 from nst.page.studio import Studio
+from nst.page.sweeper import SESSIONS, Sweeper
 from nst.page.theme import theme
 
 PATIENCE = 3.0  # seconds that a run gets to end with a picture, before the server ends
@@ -64,6 +65,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         css_paths=folder / "page.css",
         head=f"<script>{script}</script>",
         max_file_size=images.MAX_BYTES,
+        state_session_capacity=SESSIONS,
         show_error=False,
         run_history=False,
         enable_monitoring=False,
@@ -74,7 +76,8 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         app_kwargs={
             "routes": _health(studio) + preview.files(),
             "middleware": [Middleware(preview.Preview, script=script), Middleware(guard.Guard, told=guard.login())],
-            "exception_handlers": {TypeError: wrong_arguments},
+            "exception_handlers": {TypeError: wrong_arguments, OSError: cannot_save},
+            "lifespan": Sweeper(studio.files).lifespan(page),
         },
         **options,
     )
@@ -114,6 +117,7 @@ def _on_signals(handler: Any) -> None:
 def start(page: gr.Blocks, studio: Studio) -> None:
     """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
     guard.check_environment()
+    sweeper.limit()
     logs.begin()
     warming = threading.Thread(target=_warm_up, args=(studio,), daemon=True)
     warming.start()

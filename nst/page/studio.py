@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 KEPT = 12  # visitors whose paintings can be resumed: each takes up to 60 MB
 MORE_STEPS = 100  # added to a finished picture by Continue
+DAY = 86400.0  # seconds that a painting can be resumed: as long as its files are kept
 RETRY = 60  # seconds until missing weights are looked for again
 QUEUE_SIZE = 16  # pictures in the queue, at most
 SESSION_WAITING = 2  # of them of one visitor, at most
@@ -72,6 +73,7 @@ class Run(Painting):
         self.film, self.history = Film(frames=120), History()
         self.id = secrets.token_hex(4)  # in the log
         self.out_of_time = False  # whether the latest turn was ended for its length
+        self.served = 0.0  # seconds of the monotonic clock when it was last served
 
     @property
     def style(self) -> str:
@@ -302,6 +304,16 @@ class Studio:
         """A visitor's latest run, if it is still kept."""
         return self._runs.get(visitor)
 
+    def files(self) -> tuple[str, ...]:
+        """The files of the run that is under way; drops runs that nobody has gone on with for a day."""
+        with self._lock:
+            for kept in (self._runs, self._tried):
+                for visitor, run in list(kept.items()):
+                    if time.monotonic() - run.served > DAY and not self.is_busy_for(visitor):
+                        del kept[visitor]
+            run = self._turn and self._turn[1]
+            return (run.content, *run.styles) if run else ()
+
     def tried(self, visitor: str) -> Run | None:
         """A visitor's latest tries, if they are still kept."""
         return self._tried.get(visitor)
@@ -342,7 +354,7 @@ class Studio:
         if self.ending:
             raise ValueError(tr(ENDING))
         turn, began, outcome = (visitor, run), time.monotonic(), "left"
-        run.out_of_time = False
+        run.out_of_time, run.served = False, began
         extra = {"run": run.id}
         what = run.settings.size, run.settings.network, len(run.styles)
         log.info("Run %s begins: size %d, network %s, paintings: %d", run.id, *what, extra=extra)

@@ -185,12 +185,10 @@ def test_other_sites_show_the_page_in_a_frame_if_its_owner_says_so(browser, addr
     assert f"frame-ancestors 'self' https://huggingface.co https://*.hf.space https://example.org {elsewhere}" in told
 
 
-def test_a_wrong_frame_ancestor_ends_the_program(monkeypatch, capsys):
+def test_a_wrong_frame_ancestor_ends_the_program(monkeypatch):
     monkeypatch.setenv("NST_FRAME_ANCESTORS", "https://example.org; script-src *")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit, match="NST_FRAME_ANCESTORS: 'https://example.org;' should be"):
         guard.check_environment()
-    assert ended.value.code == 2
-    assert "NST_FRAME_ANCESTORS should be" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", ["", "healthz", "config", "preview.jpg", "gradio_api/info", "gradio_api/nothing"])
@@ -396,13 +394,10 @@ def no_wrong_tries(monkeypatch):
 
 
 @pytest.mark.parametrize("told", ["", ":", "user", "user:", ":password", " :x"])
-def test_a_wrong_password_variable_ends_the_program(monkeypatch, capsys, told):
+def test_a_wrong_password_variable_ends_the_program(monkeypatch, told):
     monkeypatch.setenv("NST_AUTH", told)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit, match="^NST_AUTH should be a user name, a colon and a password, like user:pass.*$"):
         guard.check_environment()
-    assert ended.value.code == 2
-    error = capsys.readouterr().err
-    assert error == "NST_AUTH should be a user name, a colon and a password, like user:password.\n"
 
 
 def test_a_private_page_is_closed_but_for_its_health(private, no_wrong_tries):
