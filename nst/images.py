@@ -34,6 +34,9 @@ _WRITERS = {
     ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
 }
 
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"}  # of the files that are read
+SUFFIXES |= {".gif", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".jp2"}
+
 _EXIF_TAGS = {  # for each key of `texts`; PNG stores the key itself
     "Software": ExifTags.Base.Software,
     "Description": ExifTags.Base.ImageDescription,
@@ -128,11 +131,17 @@ def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return to_uint8(resize(pixels[np.newaxis] / np.float32(255), height, width))
 
 
-def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
-    """Raise `ImageError` if `path` cannot be written, which is tried; for use before a long run."""
+def check_suffix(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
+    """Raise `ImageError` if no format that is written has this suffix."""
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise ImageError(f"{path.name!r} cannot be written; its name should end in {', '.join(suffixes)}.")
+
+
+def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
+    """Raise `ImageError` if `path` cannot be written, which is tried; for use before a long run."""
+    path = Path(path)
+    check_suffix(path, suffixes)
     if not os.path.isdir(path.parent):
         raise ImageError(f"There is no folder {path.parent} for {path.name}; create it first.")
     if os.path.isdir(path):

@@ -201,6 +201,27 @@ class Painting:
         """Have `frames` go on at twice the size, as far as the memory allows."""
         self._enlarged = 2 * self.settings.size
 
+    def is_described_by(self, made: recipe.Recipe, load: "Callable[[Settings], StyleTransfer]") -> bool:
+        """Whether a recipe is of this picture, finished: of the same pictures, settings and network.
+
+        The program's version and the precision may differ.
+
+        Raises: as `frames` does before its first frame.
+        """
+        self._begin(load)
+        assert self.network is not None  # `_begin` loaded it
+        weights_name = os.path.basename(self.settings.weights)
+        return (
+            made.step == made.steps
+            and not made.steered
+            and not made.finishing
+            and made.settings == replace(self.settings, weights=weights_name, precision=made.settings.precision)
+            and (made.network, made.weights_hash) == (self.network.name, self.network.weights_hash)
+            and [made.content, *made.styles] == self._used
+            and made.masks == recipe.describe_masks(self.where)
+            and made.start == self._started_from
+        )
+
     def _begin(
         self, load: "Callable[[Settings], StyleTransfer]"
     ) -> "tuple[StyleTransfer, np.ndarray, list[np.ndarray]]":

@@ -7,15 +7,15 @@ import secrets
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from nst.commands import flags
-from nst.commands.output import FAILED, STOPPED, Stop, quiet_tensorflow, tell, write
-from nst.machine import import_tensorflow, peak_memory
+from nst.commands.output import FAILED, STOPPED, Stop, tell, write
+from nst.commands.running import find, interrupt, interrupted, load, on_signals
+from nst.machine import peak_memory
 from nst.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
     from nst.painting import Painting
     from nst.recipe import Recipe
     from nst.timelapse import Film
-    from nst.transfer import Frame, StyleTransfer
-
-_interrupted = threading.Event()
-_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-    _STOPS.remove(signal.SIGHUP)  # nohup
+    from nst.transfer import Frame
 
 
 def add_to(commands: Any) -> None:
@@ -70,10 +65,10 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Repaint one photo.  What can be wrong is found out before the long run; files are written only after it."""
-    _on_signals(_interrupt)
+    on_signals(interrupt)
     made = _recipe(options.start)
     settings = flags.settings(options, replace(made.settings, weights="") if made else Settings())
-    content, *styles = named = [_find(name) for name in _pictures(options, made)]
+    content, *styles = named = [find(name) for name in _pictures(options, made)]
     where = _where(options, len(styles), made)
     others = map(Path, filter(None, (options.start, *options.masks, options.protect)))
     _check_outputs(options, [*(path for path, _ in named), *others])
@@ -86,9 +81,9 @@ def run(options: argparse.Namespace) -> int:
     code, trouble = 0, ""
     try:
         with _reporter(options, painting) as report:
-            for frame in painting.frames(_load):
+            for frame in painting.frames(load):
                 report(frame)
-                if _interrupted.is_set():
+                if interrupted.is_set():
                     raise Stop
                 if film:
                     film.append(painting.shown(frame.image))
@@ -99,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         if painting.frame is None or any(Path(file).exists() for file in files):  # a failed run replaces nothing
             raise
         code, trouble = FAILED, str(error)
-    _on_signals(signal.SIG_IGN)
+    on_signals(signal.SIG_IGN)
     if painting.frame is None:
         raise Stop
 
@@ -141,7 +136,7 @@ def _save(write: Callable[[Path], Any], path: str) -> tuple[Any, str, str]:
 def _save_film(film: "Film", path: str) -> tuple[int, str]:
     """(exit code, one sentence if the film is not at the path).  The picture is saved: no failure may hide that."""
     try:
-        _on_signals(_interrupt)
+        on_signals(interrupt)
         _, _, elsewhere = _save(film.write, path)
         return (FAILED, elsewhere) if elsewhere else (0, "")
     except Stop:
@@ -149,26 +144,7 @@ def _save_film(film: "Film", path: str) -> tuple[int, str]:
     except Exception as error:  # also of the libraries that write films
         return FAILED, f"{path} was not written: {str(error).rstrip('.') or type(error).__name__}."
     finally:
-        _on_signals(signal.SIG_IGN)
-
-
-def _load(settings: "Settings") -> "StyleTransfer":
-    with quiet_tensorflow():
-        import_tensorflow()
-        from nst.features import load_network
-        from nst.transfer import StyleTransfer
-    return StyleTransfer(load_network(settings))
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    _interrupted.set()  # an exception raised inside a destructor or a callback is lost
-    raise Stop
-
-
-def _on_signals(handler: Any) -> None:
-    _interrupted.clear()
-    for number in _STOPS:
-        signal.signal(number, handler)
+        on_signals(signal.SIG_IGN)
 
 
 def _recipe(start: str | None) -> "Recipe | None":
@@ -192,16 +168,6 @@ def _pictures(options: argparse.Namespace, made: "Recipe | None") -> list[str]:
     files = " and ".join(each.name for each in used if not each.example)
     reason = f"was painted from {files}" if files else "does not name its photo and painting"
     raise ValueError(f"{Path(options.start).name} {reason}: name both, as in CONTENT STYLE --start FILE.")
-
-
-def _find(name: str) -> tuple[Path, str]:
-    """The file that an argument names, and for an example one sentence about it; a file wins over an example."""
-    path = Path(name)
-    if path.is_file() or path.suffix or len(path.parts) > 1:
-        return path, ""
-    from nst import catalogue
-
-    return catalogue.picture(name)
 
 
 def _where(options: argparse.Namespace, count: int, made: "Recipe | None") -> "Masks":

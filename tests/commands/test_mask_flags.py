@@ -20,7 +20,7 @@ TOY = ["--content-layers=block1_conv2", "--style-layers=block1_conv1,block1_conv
 def command(photo, painting, tmp_path, monkeypatch, capsys):
     """command(*arguments) paints in a folder with left.png and wide.png, masks; returns code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(paint, "_load", lambda _: StyleTransfer(toy.network()))
+    monkeypatch.setattr(paint, "load", lambda _: StyleTransfer(toy.network()))
     for name, size in {"left.png": (240, 160), "wide.png": (400, 100)}.items():
         mask = Image.new("L", size)
         mask.paste(255, (0, 0, size[0] // 2, size[1]))

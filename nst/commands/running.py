@@ -1,0 +1,51 @@
+"""What commands that paint share: pictures by name, the engine, and signals."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from nst.commands.output import Stop, quiet_tensorflow
+
+if TYPE_CHECKING:
+    from nst.settings import Settings
+    from nst.transfer import StyleTransfer
+
+interrupted = threading.Event()
+_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    _STOPS.remove(signal.SIGHUP)  # nohup
+
+
+def find(name: str) -> tuple[Path, str]:
+    """The file that an argument names, and for an example one sentence about it; a file wins over an example."""
+    path = Path(name)
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path, ""
+    from nst import catalogue
+
+    return catalogue.picture(name)
+
+
+def load(settings: "Settings") -> "StyleTransfer":
+    """The engine for these settings."""
+    with quiet_tensorflow():
+        from nst.machine import import_tensorflow
+
+        import_tensorflow()
+        from nst.features import load_network
+        from nst.transfer import StyleTransfer
+    return StyleTransfer(load_network(settings))
+
+
+def interrupt(*_: Any) -> NoReturn:
+    """Signal handler: raises Stop, and sets `interrupted`, since an exception raised in a destructor is lost."""
+    interrupted.set()
+    raise Stop
+
+
+def on_signals(handler: Any) -> None:
+    """Handle Ctrl-C, SIGTERM and SIGHUP from now on."""
+    interrupted.clear()
+    for number in _STOPS:
+        signal.signal(number, handler)
