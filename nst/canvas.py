@@ -54,7 +54,7 @@ class Canvas(NamedTuple):
 
     def upscaled(self, photo: np.ndarray, detail: float) -> "Canvas":
         """The average, upscaled to the photo's size, as the start of the next scale."""
-        return self.initial(_upscaled(self.average.numpy(), photo, detail), self.state)
+        return self.initial(_upscaled(np.asarray(self.average), photo, detail), self.state)
 
 
 def start_image(photo: np.ndarray, style: np.ndarray, settings: Settings, grey: bool) -> np.ndarray:
@@ -77,5 +77,8 @@ def _upscaled(picture: np.ndarray, photo: np.ndarray, detail: float) -> np.ndarr
     Otherwise an upscaled picture is blurred, and the optimizer fills the blur with ripples instead of strokes.
     """
     size = photo.shape[1:3]
-    blurred = images.resize(images.resize(photo, *picture.shape[1:3]), *size)
-    return np.clip(images.resize(picture, *size) + detail * (photo - blurred), 0, 1).astype(np.float32)
+    fine = images.resize(images.resize(photo, *picture.shape[1:3]), *size)
+    np.subtract(photo, fine, out=fine)  # in place: each copy of a large picture takes 800 MB
+    fine *= detail
+    fine += images.resize(picture, *size)
+    return fine.clip(0, 1, out=fine)

@@ -1,7 +1,8 @@
 """A VGG (Simonyan and Zisserman 2015) as a function from an image to {layer: activations}; loading and choosing one."""
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst import machine, weights
-from nst.kernels.borders import crop, reflect_pad, reflected_indices, subsample
+from nst.kernels.borders import crop, every_other, reflect_pad, reflected_indices, subsample
 from nst.kernels.convolution import average_pool, convolution, max_pool
 from nst.settings import Settings
 from nst.weights import CONVOLUTIONS, Weights, WeightsError
@@ -83,7 +84,47 @@ class Network:
         """
         height, width = tf.shape(image)[1], tf.shape(image)[2]
         rows, columns = (reflected_indices(side, margin) for side in (height, width))
-        x = self._normalized(tf.gather(tf.gather(image, rows, axis=1), columns, axis=2))
+        x = tf.gather(tf.gather(image, rows, axis=1), columns, axis=2)
+
+        def cut(x: tf.Tensor, layer: str, stride: int) -> tf.Tensor:
+            size = -(-height // stride), -(-width // stride)
+            if layer in subsampled:
+                return subsample(x, margin // stride, size, phase)
+            return crop(x, margin // stride, size)
+
+        return self._activations(x, layers, margin, reflect_pad, cut)
+
+    def on_tile(
+        self,
+        x: tf.Tensor,
+        layers: Collection[str],
+        margin: int,
+        borders: tf.Tensor,
+        windows: Mapping[str, tf.Tensor],
+        subsampled: Collection[str] = (),
+    ) -> Features:
+        """The same activations of a part of an image; see `nst.tiles`.
+
+        Args:
+            x: float32 (B, H, W, 3), cut from the reflection-padded image; STRIDE divides its corner, H and W.
+            margin: that of the padded image.
+            borders: of `reflect_pad`.
+            windows: what to return of each layer, int32 ((top, left), (rows, columns)) within the tile.
+            subsampled: layers of which only every other row and column is returned.
+        """
+
+        def cut(x: tf.Tensor, layer: str, _: int) -> tf.Tensor:
+            (top, left), (rows, columns) = (tf.unstack(part) for part in tf.unstack(windows[layer]))
+            if layer in subsampled:
+                return every_other(x, (top, left), (rows, columns))
+            return tf.slice(x, (0, top, left, 0), (x.shape[0], rows, columns, x.shape[-1]))
+
+        return self._activations(x, layers, margin, partial(reflect_pad, borders=borders), cut)
+
+    def _activations(
+        self, x: tf.Tensor, layers: Collection[str], margin: int, reflect: Callable, cut: Callable
+    ) -> Features:
+        x = self._normalized(x)
         features: Features = {}
         contaminated = 0  # rows and columns on each side that the convolutions' zero padding has reached
         for layer in self.layers:
@@ -91,12 +132,13 @@ class Network:
             if layer.endswith("conv1") and stride > 1:
                 x, contaminated = self._pool(x), (contaminated + 1) // 2
             if margin and contaminated >= margin // stride:
-                x, contaminated = reflect_pad(x, contaminated), 0
+                x, contaminated = reflect(x, contaminated), 0
             x = self._convolved(x, layer)
             contaminated += 1
             if layer in layers:
-                size = -(-height // stride), -(-width // stride)
-                features[layer] = self._tap(x, layer, margin // stride, size, phase if layer in subsampled else None)
+                features[layer] = cut(x, layer, stride)
+                if f"{layer}_head" in self._convolutions:
+                    features[layer] = self._convolved(features[layer], f"{layer}_head")
                 if len(features) == len(layers):
                     break
         return features
@@ -109,11 +151,6 @@ class Network:
         rounded = tf.cast(x, self.precision)
         rest = tf.cast(x - tf.cast(rounded, tf.float32), self.precision)
         return tf.concat([rounded, tf.stop_gradient(rest)], axis=-1)  # one part has the full gradient
-
-    def _tap(self, x: tf.Tensor, layer: str, margin: int, size: tuple, phase: int | tf.Tensor | None) -> tf.Tensor:
-        """Crop a layer to `size` (rows, columns), or subsample it; apply its head if it has one."""
-        x = crop(x, margin, size) if phase is None else subsample(x, margin, size, phase)
-        return self._convolved(x, f"{layer}_head") if f"{layer}_head" in self._convolutions else x
 
     def _convolved(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Convolution with zero padding, bias and ReLU."""

@@ -23,6 +23,7 @@ from nst.formats.opening import MAX_BYTES, ImageError
 
 __all__ = ["MAX_BYTES", "MIN_SIDE", "ImageError", "Picture", "fit"]  # besides what is defined here
 
+ROWS = 256  # of a picture that are converted at once
 MAX_TEXT = 30_000  # characters of an embedded text; two of them fit in a JPEG's 64 KB of EXIF
 
 _WRITERS = {
@@ -114,14 +115,20 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         float32 (1, height, width, 3), clipped to [0, 1] because bicubic overshoots at edges.
     """
-    channels = np.ascontiguousarray(np.moveaxis(image[0], -1, 0), dtype=np.float32)
-    resized = [np.asarray(decoding.resample(Image.fromarray(channel), height, width)) for channel in channels]
-    return np.stack(resized, axis=-1).clip(0, 1)[np.newaxis]
+    resized = np.empty((1, height, width, image.shape[-1]), np.float32)
+    for index in range(image.shape[-1]):  # one after the other: a large picture takes 800 MB
+        channel = Image.fromarray(np.ascontiguousarray(image[0, ..., index], dtype=np.float32))
+        resized[0, ..., index] = np.asarray(decoding.resample(channel, height, width))
+    return resized.clip(0, 1, out=resized)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """float (1, H, W, 3) in [0, 1] -> uint8 (H, W, 3), rounded and clipped; NaN becomes 0."""
-    return (np.fmin(np.fmax(image[0], 0), 1) * 255 + 0.5).astype(np.uint8)
+    pixels = np.empty(image.shape[1:], np.uint8)
+    for top in range(0, len(pixels), ROWS):
+        strip = image[0, top : top + ROWS]
+        pixels[top : top + ROWS] = np.fmin(np.fmax(strip, 0), 1) * 255 + 0.5
+    return pixels
 
 
 def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

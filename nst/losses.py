@@ -111,9 +111,19 @@ def content_weights(target: tf.Tensor, normalization: str, focus: float, visible
     """
     if normalization == "paper":
         return visible * tf.ones((1, 1, 1, 1))
-    target = tf.cast(target, tf.float32)
-    average = tf.reduce_mean(target, axis=(1, 2), keepdims=True)
-    energy = tf.reduce_sum(tf.square(target - average), axis=-1, keepdims=True) + EPSILON
+    average = tf.reduce_mean(tf.cast(target, tf.float32), axis=(1, 2), keepdims=True)
+    return weights_by_energy(energy(target, average), average, focus, visible)
+
+
+def energy(target: tf.Tensor, average: tf.Tensor) -> tf.Tensor:
+    """Squared distance of each position's activations from the average (B, 1, 1, C): float32 (B, H, W, 1)."""
+    return tf.reduce_sum(tf.square(tf.cast(target, tf.float32) - average), axis=-1, keepdims=True) + EPSILON
+
+
+def weights_by_energy(
+    energy: tf.Tensor, average: tf.Tensor, focus: float, visible: tf.Tensor | float = 1.0
+) -> tf.Tensor:
+    """`content_weights`, "relative", from the energy at each position of the whole layer."""
     smoothed = tf.nn.avg_pool2d(energy, 3, 1, "SAME")
     weights = visible * (1 - focus + focus * smoothed / tf.reduce_mean(smoothed, axis=(1, 2), keepdims=True))
     least = MIN_ENERGY * tf.reduce_sum(tf.square(average), axis=-1, keepdims=True)

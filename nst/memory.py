@@ -22,6 +22,9 @@ OVERHEAD = 60 << 20  # bytes of the compiled step and the libraries' scratch spa
 # Temporary memory while the painting's statistics are computed and during a step with its gradient: (layers as large as
 # the largest, float32 images such as iterates, moments and checkpoints).  Fitted to measurements.
 STYLE_PASS, STEP = (4, 4), (2, 16)
+TILES = 3072, 2048, 1536, 1024, 768, 512  # `Settings.tile` where a picture does not fit: smaller ones take longer
+SURROUNDINGS = 160  # pixels by which a tile with what VGG-19 sees around it is larger
+TILED_PICTURES = 11  # float32 images held while one is painted in tiles, likewise fitted
 
 Shape = tuple[int, int]  # height, width in pixels
 
@@ -37,7 +40,7 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
     Args:
         shape: of the finished picture.
         paintings: shapes of the paintings before they are downscaled.
-        settings: only padding, style scale and layers matter.
+        settings: only padding, style scale, layers and `tile` matter.
         batch: pictures painted side by side.
     """
     margin, side = 2 * settings.padding, settings.style_side(max(shape))
@@ -53,20 +56,40 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
         bytes_per_pixel = (kept + layers * largest) * bytes_each + pictures * 12
         return (shape[0] + margin) * (shape[1] + margin) * bytes_per_pixel
 
+    def seen(shape: Shape) -> Shape:
+        """What passes through the network at once."""
+        if not 0 < settings.tile < max(shape):
+            return shape
+        return min(shape[0], settings.tile + SURROUNDINGS), min(shape[1], settings.tile + SURROUNDINGS)
+
     downscaled = [images.fit(*painting, min(side, max(painting))) for painting in paintings]  # never upscaled
-    style_pass = max((held(painting, heads, *STYLE_PASS) for painting in downscaled), default=0.0)
-    return OVERHEAD + round(max(style_pass, batch * held(shape, trunk + heads, *STEP)))
+    style_pass = max((held(seen(painting), heads, *STYLE_PASS) for painting in downscaled), default=0.0)
+    step = batch * held(seen(shape), trunk + heads, *STEP)
+    if seen(shape) != shape:
+        content = sum(
+            head / area[layer] for layer, (_, head) in network.filters.items() if layer in settings.content_layers
+        )
+        step += shape[0] * shape[1] * (content * bytes_each + TILED_PICTURES * 12)
+    return OVERHEAD + round(max(style_pass, step))
 
 
 def fit_size(
-    network: "Network", content: Shape, paintings: Sequence[Shape], settings: Settings, room: int | None = None
+    network: "Network",
+    content: Shape,
+    paintings: Sequence[Shape],
+    settings: Settings,
+    room: int | None = None,
+    tiled: bool = True,
 ) -> tuple[Settings, str]:
-    """The settings with the size reduced until the run fits into memory, and a sentence if it was reduced.
+    """The settings with which the run fits into memory, and a sentence if the size was reduced for that.
+
+    What does not fit at once is painted in the largest tiles that fit; only if none do, the size is reduced.
 
     Args:
         content, paintings: shapes of the pictures.
         room: bytes that may be used.  None: `SHARE` of those available, and the estimate is recorded, since the run is
             about to start and later runs reuse its memory.
+        tiled: whether tiles may be chosen.
 
     Raises:
         MemoryError: not even the smallest size fits; one sentence.
@@ -78,9 +101,12 @@ def fit_size(
     if room is None:
         return settings, ""
     for size in (asked, *range((asked - 1) // SIZE_STEP * SIZE_STEP, SMALLEST - 1, -SIZE_STEP)):
-        if (held := estimate(network, images.fit(*content, size), paintings, settings)) <= room:
-            _largest_estimate = max(_largest_estimate, held) if about_to_run else _largest_estimate
-            return replace(settings, size=size), size_note(asked, size) if size < asked else ""
+        shape, given = images.fit(*content, size), settings.tile or size
+        for tile in (settings.tile, *(tile for tile in TILES if tiled and tile < given)):
+            chosen = replace(settings, size=size, tile=tile)
+            if (held := estimate(network, shape, paintings, chosen)) <= room:
+                _largest_estimate = max(_largest_estimate, held) if about_to_run else _largest_estimate
+                return chosen, size_note(asked, size) if size < asked else ""
     raise MemoryError(f"This machine has too little memory left to paint: {room >> 20} MB.")
 
 

@@ -20,6 +20,7 @@ from nst.losses import (
 from nst.masks import Masks
 from nst.optimizers import Losses
 from nst.settings import Settings
+from nst.tiles import Tiles, needed
 
 # On images of more than SUBSAMPLE_ABOVE pixels, each step of Adam uses a quarter of the positions of the SUBSAMPLED
 # layers, and the next step another quarter.  That saves time, most with a light network, but harms smaller images.
@@ -57,6 +58,7 @@ class Objective(NamedTuple):
         styles: Sequence[np.ndarray],
         settings: Settings,
         where: Masks = masks.EVERYWHERE,
+        tiles: Tiles | None = None,
     ) -> "Objective":
         """The objective for images of the photo's size.
 
@@ -65,6 +67,8 @@ class Objective(NamedTuple):
                 style.
             styles: the paintings, float32 (1, H, W, 3 or 4) in [0, 1], of any size.
             where: which painting goes where.
+            tiles: what looks at pictures larger than `Settings.tile`.  The objective of such a photo is only for
+                `Tiles`: the content targets are arrays, a list of tiles and the weights of positions.
 
         Raises:
             ValueError: the blend or the masks do not fit the number of styles, or leave nothing to paint.
@@ -72,17 +76,20 @@ class Objective(NamedTuple):
         colors, opacity = photo[..., :3], photo[0, ..., 3] if photo.shape[-1] == 4 else None
         shape = photo.shape[1:3]
         settings = settings.at_scale(max(shape))
-        features = network(tf.constant(colors), set(settings.content_layers), settings.padding)
         # L-BFGS compares gradients, so they need the same positions; with "paper" each number must be exact.
         subsamples = settings.optimizer == "adam" and settings.normalization != "paper"
         subsamples = subsamples and shape[0] * shape[1] > SUBSAMPLE_ABOVE
         blend = _blend(settings, len(styles))
         divided = masks.regions(where, blend, opacity, shape)
-        collected = style_targets(network, styles, max(shape), settings)
-        content = {}
-        for layer, activations in features.items():
-            visible = 1.0 if opacity is None else tf.constant(_reduced(opacity, layer))
-            content[layer] = activations, content_weights(activations, settings.normalization, settings.focus, visible)
+        collected = style_targets(network, styles, max(shape), settings, tiles)
+        visible = {layer: _reduced(opacity, layer) for layer in settings.content_layers if opacity is not None}
+        if tiles and needed(shape, settings):
+            content = tiles.content_targets(colors, settings, visible)
+        else:
+            content = {}
+            for layer, found in network(tf.constant(colors), set(settings.content_layers), settings.padding).items():
+                seen = tf.constant(visible.get(layer, 1.0), tf.float32)
+                content[layer] = found, content_weights(found, settings.normalization, settings.focus, seen)
         return cls(
             content=content,
             regions=tuple(
@@ -201,13 +208,14 @@ def _item(batch: tf.Tensor, index: int) -> tf.Tensor:
 
 
 def style_targets(
-    network: Network, styles: Sequence[np.ndarray], side: int, settings: Settings
+    network: Network, styles: Sequence[np.ndarray], side: int, settings: Settings, tiles: Tiles | None = None
 ) -> dict[str, list[Statistics]]:
     """The statistics of each painting at one scale, by layer.
 
     Args:
         styles: float32 (1, H, W, 3 or 4) in [0, 1], of any size; downscaled to `Settings.style_side`, never upscaled.
         side: longest side of the image, in pixels.
+        tiles: as for `Objective.of`.
     """
     collected: dict[str, list[Statistics]] = {layer: [] for layer in settings.style_layers}
     for style in styles:
@@ -215,10 +223,18 @@ def style_targets(
         longest = min(settings.style_side(side), max(height, width))
         reduced = images.resize(style, *images.fit(height, width, longest))
         opacity = reduced[0, ..., 3] if style.shape[-1] == 4 else None
-        features = network(tf.constant(reduced[..., :3]), set(collected), settings.padding)
-        for layer, activations in features.items():
-            guide = None if opacity is None else _guide(opacity, layer)
-            collected[layer].append(style_statistics(activations, settings.style_statistics, guide))
+        guides = {layer: _guide(opacity, layer) for layer in collected if opacity is not None}
+        if tiles and needed(reduced.shape[1:3], settings):
+            whole = {layer: guide.numpy() for layer, guide in guides.items()}
+            found = tiles.style_targets(reduced[..., :3], tuple(collected), settings, whole)
+        else:
+            features = network(tf.constant(reduced[..., :3]), set(collected), settings.padding)
+            found = {
+                layer: style_statistics(activations, settings.style_statistics, guides.get(layer))
+                for layer, activations in features.items()
+            }
+        for layer, statistics in found.items():
+            collected[layer].append(statistics)
     return collected
 
 

@@ -45,7 +45,7 @@ class Settings:
         ValueError: one sentence with the field, the value given and the values allowed.
     """
 
-    size: int = _knob(512, "longest side of the finished picture, in pixels", 64, 4096)
+    size: int = _knob(512, "longest side of the finished picture, in pixels", 64, 8192)
     strength: float = _knob(50.0, "0 keeps the photo, 100 lets the painting win; +25 multiplies β/α by ten", 0, 100)
 
     network: str = _knob("auto", "the network that compares the pictures", choices=("auto", "compact", "vgg19"))
@@ -111,6 +111,9 @@ class Settings:
     learning_rate: float = _knob(0.04, "step of Adam, maximum step of L-BFGS, in units of the [0, 1] image", 1e-5, 1)
     averaging: float = _knob(0.9, "decay of the running average of iterates that is shown; 0: no averaging", 0, 0.9999)
     padding: int = _knob(16, "pixels of reflection padding around the network's input", 0, 256)
+    tile: int = _knob(
+        0, "larger scales are computed in tiles of about this many pixels a side; 0: where memory demands it", 0, 8192
+    )
     frames_per_second: float = _knob(4.0, "maximum number of intermediate pictures per second", 0.01, 60)
 
     def __post_init__(self) -> None:

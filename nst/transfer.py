@@ -18,6 +18,7 @@ from nst.objective import Objective, losses_and_gradient
 from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.progress import Progress
 from nst.settings import FOLLOWING_STEPS, Settings
+from nst.tiles import StepFunction, Tiles, any_size, needed
 from nst.weights import CONVOLUTIONS, requested
 
 TRY_SIDE = 128  # pixels of the longest side of a try
@@ -26,8 +27,6 @@ HALVINGS = 6  # of the learning rate, in a row, before an overflow ends the run
 COMPACT_COST = 0.4  # rough step time of the compact network relative to a VGG's, to estimate the time left
 
 Scale = tuple[tuple[int, int], int]  # (height, width), steps
-# canvas, steps, learning rate -> canvas, losses before the last step
-StepFunction = Callable[[Canvas, int, float], tuple[Canvas, Losses]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class StyleTransfer:
         xla = os.environ.get("NST_XLA", "0") not in ("", "0") or None
         # Without AutoGraph, whose conversion of this project's code would delay the first frame by a second.
         self._compiled_steps = tf.function(self._run_steps, reduce_retracing=True, jit_compile=xla, autograph=False)
+        self._tiles = Tiles(network)
         self._step_times: dict[int, float] = {}  # of the latest run, to estimate the time of the next one
         self._load_sketcher = sketcher or (lambda settings: StyleTransfer(load_network(settings)))
         self._sketcher: StyleTransfer | None = None  # made by `_engine_for`
@@ -252,15 +252,19 @@ class StyleTransfer:
         photo = images.resize(content, *size)
         seen, styles = color.prepare(photo, styles, first)
         engine = self._engine_for(max(size), first)
+        tiles = engine._tiles if len(variants) == 1 else None  # tries are small
         made: list[Objective] = []
         for variant in variants:
             twins = [replace(earlier, strength=variant.strength) == variant for earlier in variants[: len(made)]]
             if any(twins):  # spares half of the time of a batch's preparation
                 made.append(made[twins.index(True)].weighted(variant, max(size)))
             else:
-                made.append(Objective.of(engine.network, seen, styles, variant, where))
+                made.append(Objective.of(engine.network, seen, styles, variant, where, tiles))
         objectives = tuple(made)
-        step = engine._compile_step(objectives, seen[..., :3], first)
+        if tiles and needed(size, first):
+            step = tiles.step_function(objectives[0], first)
+        else:
+            step = engine._compile_step(objectives, seen[..., :3], first)
         return _Scene(photo[..., :3], seen[..., :3], styles[0][..., :3], objectives, step, color.chroma_amount(first))
 
     def _compile_step(self, objectives: tuple[Objective, ...], photo: np.ndarray, settings: Settings) -> StepFunction:
@@ -270,7 +274,7 @@ class StyleTransfer:
         image = np.repeat(photo, len(objectives), axis=0)
         canvas = Canvas.initial(image, optimizer.initial(tf.constant(image)))
         arguments = canvas, objectives, averaging, averaging, tf.constant(1)
-        signature = tf.nest.map_structure(_any_size_spec, arguments)
+        signature = tf.nest.map_structure(any_size, arguments)
         self._compiled_steps.get_concrete_function(*signature)
 
         def step(canvas: Canvas, count: int, learning_rate: float) -> tuple[Canvas, Losses]:
@@ -345,7 +349,8 @@ class _Convergence:
         self.steps_until_check -= steps
         if self.steps_until_check:
             return False
-        self.steps_until_check, previous, self._previous = self.WINDOW, self._previous, image
+        previous, self._previous = self._previous, np.array(image) if isinstance(image, np.ndarray) else image
+        self.steps_until_check = self.WINDOW
         return previous is not None and 255 * float(tf.reduce_mean(tf.abs(image - previous))) < self._tolerance
 
 
@@ -382,17 +387,20 @@ class _Scene(NamedTuple):
             after, losses = self.step(canvas, count, rate)
             if np.isfinite([*losses["total"].numpy(), tf.reduce_sum(after.average)]).all():  # waits for the device
                 return after, canvas, losses, rate
+            if isinstance(after.image, np.ndarray):  # tiles change it in place
+                break
             # The optimizer's moments may have overflowed, too.
             canvas, rate = good._replace(state=None), max(rate / 2, LEAST_RATE)
         raise FloatingPointError(f"The loss overflowed at step {step + count}; try a lower learning rate.")
 
     def fitted(self, canvas: Canvas, chroma_amount: float, detail: float) -> Canvas:
         """A canvas that was made with another amount of chroma or at a smaller scale, as one of this scene."""
-        height, width = canvas.average.numpy().shape[1:3]
+        shape: Any = canvas.average.shape  # of a tensor, or an array
+        height, width = shape[1:3]
         if chroma_amount != self.chroma_amount:
             photo = images.resize(self.photo, height, width)
             image, average = (
-                tf.constant(color.changed(part.numpy(), photo, chroma_amount, self.chroma_amount))
+                tf.constant(color.changed(np.asarray(part), photo, chroma_amount, self.chroma_amount))
                 for part in (canvas.image, canvas.average)
             )
             canvas = canvas._replace(image=image, average=average)
@@ -400,7 +408,7 @@ class _Scene(NamedTuple):
 
     def picture(self, canvas: Canvas, index: int) -> np.ndarray:
         """An image of the batch as it is shown, float32 (1, H, W, 3) in [0, 1]."""
-        image = self.objectives[index].shown(canvas.average[index : index + 1]).numpy()
+        image = np.asarray(self.objectives[index].shown(canvas.average[index : index + 1]))
         return color.shown(image, self.photo, self.chroma_amount)
 
 
@@ -457,10 +465,10 @@ def _frame(
         state = canvas.state
         moments = ()
         if isinstance(state, Adam):
-            moments = (state.first[own].numpy(), state.second[own].numpy(), state.steps.numpy())
+            moments = (np.array(state.first[own]), np.array(state.second[own]), state.steps.numpy())
         checkpoint = Checkpoint(
-            image=canvas.image[own].numpy(),
-            average=canvas.average[own].numpy(),
+            image=np.array(canvas.image[own]),
+            average=np.array(canvas.average[own]),
             weight=float(canvas.weight),
             state=moments,
             step=progress.step,
@@ -480,11 +488,3 @@ def _frame(
         settings=settings,
         checkpoint=checkpoint,
     )
-
-
-def _any_size_spec(argument: Any) -> Any:
-    """The TensorSpec of a tensor, with any height and width if it has four axes; other values as they are."""
-    if not isinstance(argument, tf.Tensor):
-        return argument
-    shape = argument.shape.as_list()
-    return tf.TensorSpec([shape[0], None, None, shape[3]] if len(shape) == 4 else shape, argument.dtype)

@@ -96,9 +96,24 @@ def test_what_fits_is_not_changed():
 
 @pytest.mark.parametrize("side, painted", [(1023.9, 992), (704, 704), (703, 672), (128, 128)])
 def test_what_does_not_fit_is_lowered_in_steps_and_said(side, painted):
-    settings, sentence = fit_size(NETWORK, (50, 50), [(50, 50)], SETTINGS, OVERHEAD + round(side**2 * STEP))
+    settings, sentence = fit_size(
+        NETWORK, (50, 50), [(50, 50)], SETTINGS, OVERHEAD + round(side**2 * STEP), tiled=False
+    )
     assert settings == replace(SETTINGS, size=painted)
     assert sentence == f"1024 pixels do not fit into this machine's memory: painted at {painted}."
+
+
+def test_what_does_not_fit_at_once_is_painted_in_the_largest_tiles_that_fit():
+    wanted = replace(SETTINGS, size=8192)
+    at_once = estimate(NETWORK, (8192, 8192), [(50, 50)], wanted)
+    in_tiles = estimate(NETWORK, (8192, 8192), [(8192, 8192)], replace(wanted, tile=1024))
+    held = 8192**2 * (11 * 12 + 20 * 2)  # images, and the content layer
+    assert in_tiles == OVERHEAD + round((1024 + 160) ** 2 * STEP) + held < at_once
+    assert fit_size(NETWORK, (50, 50), [(50, 50)], wanted, in_tiles) == (replace(wanted, tile=1024), "")
+    smaller = replace(wanted, tile=768)  # as asked for
+    assert fit_size(NETWORK, (50, 50), [(50, 50)], smaller, in_tiles) == (smaller, "")
+    settings, sentence = fit_size(NETWORK, (50, 50), [(50, 50)], wanted, held)
+    assert 7500 < settings.size < 8192 and settings.tile == 512 and sentence
 
 
 def test_where_nothing_fits_it_is_said():

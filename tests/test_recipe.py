@@ -195,7 +195,7 @@ def test_settings_that_are_unknown_or_refused_are_named_and_the_others_kept():
     told = recipe.parse(changed(settings=settings))
     assert told.settings == Settings(strength=70, seed=3)
     assert told.notes == (
-        "size: 99999 should be a whole number from 64 to 4096; the default is used.",
+        "size: 99999 should be a whole number from 64 to 8192; the default is used.",
         "pooling: ['max'] should be average or max; the default is used.",
         "This version has no setting brush? or tiles.",
     )

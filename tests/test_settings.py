@@ -20,7 +20,7 @@ def test_every_knob_explains_itself():
 @pytest.mark.parametrize(
     ("field", "value", "right"),
     [
-        ("size", 10, "a whole number from 64 to 4096"),
+        ("size", 10, "a whole number from 64 to 8192"),
         ("size", 512.5, "a whole number"),
         ("size", "big", "a whole number"),
         ("size", None, "a whole number"),

@@ -56,7 +56,7 @@ def current() -> Limits:
     room = round(memory.SHARE * free) - (0 if gpus else BASE_MEMORY)
     square = limit.size, limit.size
     try:
-        settings, _ = memory.fit_size(network, square, [square], Settings(size=limit.size), room)
+        settings, _ = memory.fit_size(network, square, [square], Settings(size=limit.size), room, tiled=False)
     except MemoryError:  # told when a visitor paints; the doctor says what to do
         return replace(limit, size=memory.SMALLEST)
     return replace(limit, size=settings.size)

@@ -247,7 +247,7 @@ def test_options():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--sizes", "12"], "--sizes: '12' should be whole numbers from 64 to 4096"),
+        (["--sizes", "12"], "--sizes: '12' should be whole numbers from 64 to 8192"),
         (["--sizes", "128,large"], "'128,large' should be"),
         (["--networks", "vgg16"], "'vgg16' should be compact or vgg19"),
         (["--precisions", ""], "'' should be float32 or bfloat16"),

@@ -49,7 +49,7 @@ def test_help_names_every_setting_with_its_default_and_range(run):
             assert f"default:{default}" in flat
         for choice in knob.metadata["choices"]:
             assert choice in flat
-    assert "(default: 512; 64 to 4096)" in " ".join(out.split())
+    assert "(default: 512; 64 to 8192)" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("knob", fields(Settings), ids=lambda knob: knob.name)
@@ -531,7 +531,7 @@ def refuses(outcome: tuple[int, str, str], words: str, code: int = 2) -> None:
         (paint("--timelapse", "film.avi"), "film.avi"),
         (paint("--timelapse", "photo.gif/film.gif"), "no folder photo.gif"),
         (["paint", "photo.jpg", "painting.png", "-o", "x.webp", "--timelapse", "x.webp"], "cannot both"),
-        (paint("--size", "63"), "size: 63 should be a whole number from 64 to 4096"),
+        (paint("--size", "63"), "size: 63 should be a whole number from 64 to 8192"),
         (paint("--size", "12px"), "size: '12px' should be a whole number"),
         (paint("--size"), "--size: expected one argument"),
         (paint("--strength", "nan"), "strength: nan"),
