@@ -163,6 +163,16 @@ def total_variation(image: tf.Tensor) -> tf.Tensor:
     )
 
 
+def temporal_loss(image: tf.Tensor, previous: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Weighted mean squared difference from the frame before (Ruder et al. 2016, arXiv:1604.08610, eq. 7).
+
+    Args:
+        image, previous: float32 (1, H, W, 3) in [0, 1]; the frame before is warped to where things are now.
+        weights: float32 (1, H, W, 1) in [0, 1]: how certain that is.
+    """
+    return tf.reduce_mean(weights * tf.square(image - previous))
+
+
 def _mean_square(x: tf.Tensor) -> tf.Tensor:
     # divide_no_nan: an image one pixel high has no vertical neighbors.
     return tf.math.divide_no_nan(2 * tf.nn.l2_loss(x), tf.cast(tf.size(x), tf.float32))

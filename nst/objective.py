@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from nst import images, masks
 from nst.features import Features, Network
+from nst.flow import Previous
 from nst.kernels.borders import subsample
 from nst.losses import (
     Statistics,
@@ -15,6 +16,7 @@ from nst.losses import (
     content_weights,
     style_loss,
     style_statistics,
+    temporal_loss,
     total_variation,
 )
 from nst.masks import Masks
@@ -49,6 +51,7 @@ class Objective(NamedTuple):
     subsamples: bool  # whether a step uses a quarter of the SUBSAMPLED layers
     grey: tf.Tensor  # bool: the gradient is the same for each color, so that an image of grey pictures stays grey
     protected: tuple[tf.Tensor, tf.Tensor] | None  # the photo, and how much of it stays: float32 (1, H, W, 3), (…, 1)
+    previous: tuple[tf.Tensor, tf.Tensor] | None = None  # `Previous`, as the engine sees it
 
     @classmethod
     def of(
@@ -121,6 +124,11 @@ class Objective(NamedTuple):
         """The same with the loss weights of these settings, for an image whose longest side is `side` pixels."""
         return self._replace(weights=_loss_weights(settings.at_scale(side)))
 
+    def following(self, previous: Previous, weight: float) -> "Objective":
+        """The same with a temporal loss of this weight."""
+        weights = self.weights | {"temporal": tf.constant(weight, tf.float32)}
+        return self._replace(weights=weights, previous=tuple(map(tf.constant, previous)))
+
     def losses(self, network: Network, image: tf.Tensor, step: tf.Tensor | int = 0) -> Losses:
         """J = α J_content + β J_style + γ J_tv and its terms (Gatys et al. 2015, eq. 7, with a third term).
 
@@ -151,6 +159,8 @@ class Objective(NamedTuple):
             for layer, share in self.style_shares.items()
         )
         losses: Any = {"content": content, "style": style, "total_variation": total_variation(image)}
+        if self.previous is not None:
+            losses["temporal"] = temporal_loss(image, *self.previous)
         return losses | {"total": tf.add_n([self.weights[name] * loss for name, loss in losses.items()])}
 
     def _style_loss(self, region: Region, layer: str, features: tf.Tensor, step: tf.Tensor | int) -> tf.Tensor:

@@ -82,6 +82,9 @@ class Settings:
     content_weight: float = _knob(0.1, "α, weight of the content loss", 0, 1e6)
     style_weight: float = _knob(1.0, "β, weight of the style loss", 0, 1e6)
     total_variation_weight: float = _knob(5.0, "γ, weight of the total variation loss; higher is smoother", 0, 1e6)
+    temporal_weight: float = _knob(
+        100.0, "weight of the temporal loss; in a film, higher keeps more of the frame before", 0, 1e6
+    )
     color: str = _knob(
         "painting",
         "whose colors: the painting's; match: the painting's colors are first matched to the photo's; luminance: only "

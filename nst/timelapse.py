@@ -4,7 +4,8 @@ import functools
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ SUFFIXES = (".mp4", ".webp", ".gif")
 HOLD = 2.0  # seconds that the last frame is shown
 FILM_FRAMES = 240
 FILM_SIDE = 768  # pixels of the longest side: Pillow holds all frames of a .webp or .gif in memory
+_CODECS = {  # options of a quality that hardly differs from the frames
+    "libx264": {"crf": "18", "preset": "veryfast"},
+    "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4"},
+}
 
 
 class Film:
@@ -70,11 +75,11 @@ def _subsample(items: Sequence[Any], count: int) -> list[Any]:
 
 def suffix() -> str:
     """File suffix of the best format that browsers play: ".mp4" if PyAV can write it, else ".webp"."""
-    return ".webp" if _mp4_obstacle() else ".mp4"
+    return ".webp" if mp4_obstacle() else ".mp4"
 
 
 @functools.cache
-def _mp4_obstacle() -> str:
+def mp4_obstacle() -> str:
     """Why no .mp4 can be written here, or "".  Writes a small one: PyAV may be missing, too old, or without H.264."""
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +92,7 @@ def _mp4_obstacle() -> str:
 def check_writable(path: str | os.PathLike) -> None:
     """Raise `ImageError` if `path` cannot be written; for use before a long run."""
     images.check_writable(path, SUFFIXES)
-    if Path(path).suffix.lower() == ".mp4" and (obstacle := _mp4_obstacle()):
+    if Path(path).suffix.lower() == ".mp4" and (obstacle := mp4_obstacle()):
         needed = "Writing .mp4 needs the package av, 17 or later (pip install 'av>=17'); .webp and .gif do not"
         raise ImageError(f"{needed}: {obstacle}.")
 
@@ -138,27 +143,45 @@ def _resize_to_last(frames: Sequence[np.ndarray]) -> Iterator[Image.Image]:
 
 def _write_mp4(frames: Sequence[np.ndarray], path: Path, rate: int, max_bytes: int | None) -> None:
     import av
-    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
     height, width = frames[-1].shape[:2]
-    options = {"crf": "18", "preset": "veryfast"}
+    options = {}
     if max_bytes:  # the one-second buffer (VBV) allows one second's worth of bits more
         bitrate = str(int(0.95 * 8 * max_bytes / (len(frames) / rate + 1)))
-        options |= {"maxrate": bitrate, "bufsize": bitrate}
+        options = {"maxrate": bitrate, "bufsize": bitrate}
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=rate, options=options)
-        stream.pix_fmt = "yuv420p"  # the only format that every player supports; needs even sides
-        stream.width, stream.height = width + width % 2, height + height % 2
-        # Without this metadata, players guess the color matrix from the height and colors shift.
-        stream.codec_context.colorspace = Colorspace.ITU709
-        stream.codec_context.color_range = ColorRange.MPEG
-        stream.codec_context.color_primaries = ColorPrimaries.BT709
-        stream.codec_context.color_trc = ColorTrc.IEC61966_2_1
+        stream = add_video(container, "libx264", rate, height, width, options)
         hold = [Image.fromarray(frames[-1])] * (round(rate * HOLD) - 1)
         for index, image in enumerate(itertools.chain(_resize_to_last(frames), hold)):
-            pixels = np.pad(np.asarray(image), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            frame = video_frame(np.asarray(image))
             frame.pts = index
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def add_video(
+    container: Any, codec: str, rate: int | Fraction, height: int, width: int, options: Mapping[str, str] | None = None
+) -> Any:
+    """Add a stream of video in sRGB to a PyAV container that is written; `video_frame` makes its frames."""
+    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+    stream = container.add_stream(codec, rate=rate, options={**_CODECS[codec], **(options or {})})
+    stream.pix_fmt = "yuv420p"  # the only format that every player supports; needs even sides
+    stream.width, stream.height = width + width % 2, height + height % 2
+    # Without this metadata, players guess the color matrix from the height and colors shift.
+    stream.codec_context.colorspace = Colorspace.ITU709
+    stream.codec_context.color_range = ColorRange.MPEG
+    stream.codec_context.color_primaries = ColorPrimaries.BT709
+    stream.codec_context.color_trc = ColorTrc.IEC61966_2_1
+    return stream
+
+
+def video_frame(pixels: np.ndarray) -> Any:
+    """The PyAV frame of a picture, uint8 (H, W, 3) sRGB; an odd side is a pixel longer."""
+    import av
+    from av.video.reformatter import Colorspace
+
+    height, width, _ = pixels.shape
+    padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)

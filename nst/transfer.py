@@ -13,6 +13,7 @@ from nst import color, images, masks, memory
 from nst.canvas import Canvas, Checkpoint, start_image
 from nst.controls import Controls
 from nst.features import Network, load_network
+from nst.flow import Previous
 from nst.masks import Masks
 from nst.objective import Objective, losses_and_gradient
 from nst.optimizers import OPTIMIZERS, Adam, Losses
@@ -70,6 +71,7 @@ class StyleTransfer:
         where: Masks = masks.EVERYWHERE,
         controls: Controls | None = None,
         start: np.ndarray | None = None,
+        previous: Previous | None = None,
         resume: Checkpoint | None = None,
         more_steps: int = 0,
         checkpoints: bool = False,
@@ -89,6 +91,8 @@ class StyleTransfer:
             controls: changes of the run while it is under way.  After a change, FOLLOWING_STEPS are left at least.
             start: a finished picture to start from, like `content`: only the scales above its size are painted, or the
                 last one if there is none.
+            previous: the frame of a film before this one, of the finished picture's size, to start from instead; adds
+                the temporal loss.
             resume: checkpoint to resume from, instead.
             more_steps: additional steps at the last scale.
             checkpoints: whether frames carry checkpoints, for `resume`; keep only the latest, they are large.
@@ -108,7 +112,11 @@ class StyleTransfer:
                 result; the frames so far are good.
         """
         self._check(content, styles, settings, where)
+        if previous is not None:
+            images.check_array(start := previous.image, "previous")
         scales = _scales(content, settings, start, resume, more_steps)
+        if previous is not None and (found := previous.image.shape[1:3]) != scales[-1][0]:
+            raise ValueError(f"previous: a frame of {found} should have the finished picture's size, {scales[-1][0]}")
         progress = self._progress(scales, settings, resume)
         self._step_times = progress.step_times
         settings = settings.with_more_steps(more_steps)
@@ -119,7 +127,7 @@ class StyleTransfer:
         latest: tuple[_Scene, Canvas, Losses, Settings] | None = None  # after the latest step
         for size, _ in scales:
             try:
-                scene = self._scene(content, styles, (settings,), where, size)
+                scene = self._scene(content, styles, (settings,), where, size, previous)
                 if canvas is None:
                     canvas, chroma_amount = scene.start(settings), scene.chroma_amount
                     _, losses = scene.step(canvas, 1, settings.learning_rate)
@@ -136,7 +144,7 @@ class StyleTransfer:
                         progress.extend(more)
                         settings, styles = settings.following(wanted).with_more_steps(more), paintings
                         self._check_layers(settings)
-                        scene = self._scene(content, styles, (settings,), where, size)
+                        scene = self._scene(content, styles, (settings,), where, size, previous)
                         # The optimizer's moments are of another loss, and would cost steps.
                         canvas = good = scene.fitted(canvas._replace(state=None), chroma_amount, settings.detail)
                     chroma_amount = scene.chroma_amount
@@ -246,13 +254,15 @@ class StyleTransfer:
         variants: Sequence[Settings],
         where: Masks,
         size: tuple[int, int],
+        previous: Previous | None = None,
     ) -> "_Scene":
         """Prepare a scale for a batch of variants of the settings, often of one."""
         first = variants[0]
         photo = images.resize(content, *size)
         seen, styles = color.prepare(photo, styles, first)
         engine = self._engine_for(max(size), first)
-        tiles = engine._tiles if len(variants) == 1 else None  # tries are small
+        # Tries are small; and the frames of films, whose loss has another term, are no prints.
+        tiles = engine._tiles if len(variants) == 1 and previous is None else None
         made: list[Objective] = []
         for variant in variants:
             twins = [replace(earlier, strength=variant.strength) == variant for earlier in variants[: len(made)]]
@@ -260,6 +270,10 @@ class StyleTransfer:
                 made.append(made[twins.index(True)].weighted(variant, max(size)))
             else:
                 made.append(Objective.of(engine.network, seen, styles, variant, where, tiles))
+        if previous is not None:  # in the colors that the engine sees
+            image = color.changed(previous.image, photo[..., :3], 0, color.chroma_amount(first))
+            previous = previous._replace(image=image)
+            made = [objective.following(previous, first.temporal_weight) for objective in made]
         objectives = tuple(made)
         if tiles and needed(size, first):
             step = tiles.step_function(objectives[0], first)
@@ -342,7 +356,7 @@ class _Convergence:
     def __init__(self, tolerance: float):
         self._tolerance = tolerance  # in 1/255
         self.steps_until_check = self.WINDOW if tolerance else sys.maxsize
-        self._previous: tf.Tensor | None = None  # the image at the previous check
+        self._previous: Any = None  # the image at the previous check
 
     def reached(self, steps: int, image: tf.Tensor) -> bool:
         """Whether the image, float in [0, 1], has converged `steps` steps after the previous call."""

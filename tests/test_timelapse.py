@@ -109,9 +109,9 @@ def test_where_nothing_can_be_written(write, tmp_path):
 @pytest.fixture
 def untried():
     """Whether .mp4 can be written is tried anew in the test, and after it."""
-    timelapse._mp4_obstacle.cache_clear()
+    timelapse.mp4_obstacle.cache_clear()
     yield
-    timelapse._mp4_obstacle.cache_clear()
+    timelapse.mp4_obstacle.cache_clear()
 
 
 # Without PyAV, and with one before version 17, which has no ColorPrimaries.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from nst import __version__
-from nst.commands import batch, bench, doctor, examples, page, paint, recipe, space
+from nst.commands import batch, bench, doctor, examples, page, paint, recipe, space, video
 from nst.commands.output import BAD_INPUT, FAILED, STOPPED, Stop, tell
 
 
@@ -52,6 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m nst", description="Repaint a photo in the style of a painting.")
     parser.add_argument("--version", action="version", version=f"nst {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (paint, batch, page, recipe, examples, doctor, space, bench):
+    for command in (paint, batch, video, page, recipe, examples, doctor, space, bench):
         command.add_to(commands)
     return parser

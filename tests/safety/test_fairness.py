@@ -136,7 +136,7 @@ def test_when_the_queue_is_full_programs_learn_the_expected_wait(person, shared,
 
 def test_places_that_nobody_takes_are_free_again(shared, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(studio.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(studio, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(studio, "QUEUE_SIZE", 4)
     for visitor in range(4):
         assert shared.join(f"ghost {visitor}", f"address {visitor}") == ""
