@@ -17,10 +17,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from nst import Frame
+from nst import Frame, timelapse
 from nst.bench import run
 from nst.commands import flags, main
 from nst.deploy import doctor, space
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "training/README.md",
 ]
@@ -107,9 +109,9 @@ def test_every_command_is_taken_by_a_test():
 
 
 def test_variables_are_read():
-    named = {name for page in PAGES for name in re.findall(r"NST_[A-Z0-9]+", text_of(page))}
+    named = {name for page in PAGES for name in re.findall(r"NST_[A-Z0-9_]+", text_of(page))}
     source = "".join(map(text_of, (ROOT / "nst").rglob("*.py")))
-    assert named and [name for name in named if f'environ.get("{name}"' not in source] == []
+    assert named and [name for name in named if not re.search(rf'(environ.get|number)\("{name}"', source)] == []
 
 
 # --- What is run ------------------------------------------------------------------------------------------------------
@@ -182,6 +184,17 @@ def test_paint(folder, command):
         assert Path(words[words.index("-o") + 1]).is_file()
 
 
+@each_command("python -m nst batch", "python -m nst video")
+def test_many_pictures(folder, command):
+    words = shlex.split(command)[3:]
+    if words[0] == "video":
+        pytest.importorskip("cv2")
+        timelapse.write([np.full((48, 64, 3), 60 * index, np.uint8) for index in range(3)], "in.mp4", seconds=0.3)
+    more = ["--frame-steps=1"] if words[0] == "video" else []
+    assert main([*words, "--size=64", "--steps=1", *more]) == 0
+    assert Path(words[words.index("-o") + 1]).exists()
+
+
 @each_command(*(f"python -m nst {name}" for name in ("recipe", "examples", "doctor", "space", "bench")))
 def test_the_other_commands(folder, command, monkeypatch):
     words = ["me/painter" if word == "OWNER/NAME" else word for word in shlex.split(command)[3:]]
@@ -238,7 +251,12 @@ def test_a_line_of_python(command):
 
 
 @each_command(
-    "python app.py", "python benchmarks/", "python training/", ".venv/bin/python tests/", "python -m examples."
+    "python app.py",
+    "python benchmarks/",
+    "python training/",
+    ".venv/bin/python tests/",
+    "python -m examples.",
+    "python -m tests.safety.",
 )
 def test_programs_are_there_with_their_flags(command):
     _, *words = shlex.split(command)
@@ -259,7 +277,12 @@ def test_make(command):
     dry = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr
     done = {"make run": "python app.py", "make test": '-m "not apart"', "make test-apart": "-m apart"}
-    done |= {"make test-lowest": "--resolution lowest-direct", "make audit": "pip-audit", "make sbom": "cyclonedx-py"}
+    done |= {
+        "make test-lowest": "--resolution lowest-direct",
+        "make audit": "pip-audit",
+        "make sbom": "cyclonedx-py",
+        "make soak": "NST_SOAK=1",
+    }
     assert done[command] in dry.stdout
 
 

@@ -131,11 +131,12 @@ window.nst.lost = "";  // that sentence, until the next run
 
   const events = body => {
     const reader = body?.getReader();
-    let closed = false;
+    let closed = false, text = "";
     return new ReadableStream({
       async pull(controller) {
         const {done, value} = await reader?.read().catch(() => ({done: true})) ?? {done: true};
-        const text = done ? "" : decoder.decode(value), failed = text.includes('"unexpected_error"');
+        text = text.slice(-20) + (done ? "" : decoder.decode(value));  // a word may come in two pieces
+        const failed = text.includes('"unexpected_error"');
         closed ||= text.includes('"close_stream"');
         if (!done && !failed) return controller.enqueue(value);
         if (!closed) {

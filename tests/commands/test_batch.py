@@ -130,7 +130,7 @@ def test_jobs_of_a_table(run, tmp_path, photos, styles):
         ("", "jobs.csv has no column content and no column style; it has none."),
         ("content,style\n", "jobs.csv lists no pictures; add a row for each."),
         ("content,style,colour\na,b,c\n", "jobs.csv: there is no setting colour; docs/settings.md lists them."),
-        ("content,style,size\na.png,s0.png,9\n", "jobs.csv, line 2: size: 9 should be a whole number from 64 to 4096"),
+        ("content,style,size\na.png,s0.png,9\n", "jobs.csv, line 2: size: 9 should be a whole number from 64 to 8192"),
         ("content,style,size\na.png,s0.png\n", "jobs.csv, line 2: the row should have 3 values"),
         ("content,style\n,s0.png\n", "jobs.csv, line 2: content and style should each name a picture"),
         (

@@ -564,7 +564,7 @@ def test_bad_input_is_one_sentence(run, tmp_path, arguments, words):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--weights", "broken.h5"], "broken.h5 does not hold"),
+        (["--weights", "broken.h5"], "broken.h5 is damaged, or does not hold"),
         (["--style-layers", "block9_conv1=1", "--network", "compact"], "block9_conv1"),
     ],
 )
