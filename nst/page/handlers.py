@@ -236,9 +236,12 @@ class Handlers:
 
     def wait(self, request: gr.Request) -> tuple[Any, ...]:
         """The expected wait, the buttons meanwhile, and whether to poll again."""
-        place = self.studio.place(_visitor(request))
+        visitor = _visitor(request)
+        place = self.studio.place(visitor)
         if place is None:
-            return gr.skip(), gr.skip(), gr.update(visible=False), gr.update(active=False)
+            # An answer that was on its way when the visitor left has hidden Paint again.
+            paint = gr.skip() if self.studio.is_busy_for(visitor) else gr.update(visible=True)
+            return gr.skip(), paint, gr.update(visible=False), gr.update(active=False)
         sentence = message(display.waiting(*place))
         return sentence, gr.update(visible=False), gr.update(visible=True), gr.update(active=True)
 

@@ -338,12 +338,13 @@ def test_whoever_waits_is_told_how_many_come_before(photo, painting):
     sentence, paint, leave, clock = page.join(OTHER)
     assert sentence == "<span>You are next.</span>"  # nobody knows yet how long a picture takes
     assert leave["visible"] and clock["active"] and not paint["visible"]
-    sentence, _, leave, clock = page.wait(VISITOR)
-    assert sentence == SKIP and not leave["visible"] and not clock["active"]
+    sentence, paint, leave, clock = page.wait(VISITOR)
+    assert sentence == paint == SKIP and not leave["visible"] and not clock["active"]
     last = SimpleNamespace(session_hash="last")
     assert "1 person is ahead of you" in page.join(last)[0]
     sentence, paint, leave, clock = page.leave(OTHER)
     assert sentence == text.INVITATION and paint["visible"] and not leave["visible"] and not clock["active"]
+    assert page.wait(OTHER)[1]["visible"]  # also if an earlier answer comes after that of leaving
     assert "You are next" in page.wait(last)[0]
 
 
