@@ -5,11 +5,17 @@
 GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it is served.
 """
 
+import sys
+
+from nst.commands.output import BAD_INPUT, tell
 from nst.page.layout import build
 from nst.page.server import start
 from nst.page.studio import Studio
 
-studio = Studio()
+try:
+    studio = Studio()
+except ValueError as error:  # NST_CLUSTER names no cluster
+    sys.exit(tell(error, BAD_INPUT))
 demo = build(studio)  # by this name `gradio app.py` finds it
 
 if __name__ == "__main__":

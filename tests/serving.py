@@ -49,9 +49,9 @@ class Stage:
     def clear(self) -> None:
         """Wait until nobody's picture is painted any longer: the visitors of the test have gone."""
         deadline = time.monotonic() + HANG
-        while self.studio._turn and time.monotonic() < deadline:
+        while self.studio._turns and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert self.studio._turn is None, "a run goes on although its visitor has left"
+        assert not self.studio._turns, "a run goes on although its visitor has left"
 
 
 @contextlib.contextmanager

@@ -28,13 +28,21 @@ def find(name: str) -> tuple[Path, str]:
 
 
 def load(settings: "Settings") -> "StyleTransfer":
-    """The engine for these settings."""
+    """The engine for these settings; with NST_CLUSTER, one that paints there."""
+    from nst import cluster
+
+    pool = cluster.pool()  # found or not before TensorFlow is imported
     with quiet_tensorflow():
         from nst.machine import import_tensorflow
 
         import_tensorflow()
         from nst.features import load_network
         from nst.transfer import StyleTransfer
+
+        if pool:
+            from nst.remote import ClusterStyleTransfer
+
+            return ClusterStyleTransfer(pool, settings)
     return StyleTransfer(load_network(settings))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nst import catalogue, images, machine, memory, weights
+from nst import catalogue, cluster, images, machine, memory, weights
 from nst.page import limits
 from nst.settings import Settings
 
@@ -40,6 +40,8 @@ def check_machine() -> Iterator[Finding]:
     chosen, complaint = weights.preferred()
     if complaint:
         yield Finding("NST_NETWORK", chosen, complaint)
+    if os.environ.get("NST_CLUSTER"):
+        yield _painters()
     most = limits.current()
     yield Finding("page", f"up to {most.size} pixels and {most.steps} steps for each visitor")
 
@@ -121,6 +123,13 @@ def _vgg19() -> Finding:
     if named := os.environ.get("NST_VGG19"):
         advice = f"NST_VGG19 is {named}, which is no file here."
     return Finding("VGG-19", "its weights are not on this machine", advice)
+
+
+def _painters() -> Finding:
+    try:
+        return Finding("painters", str(cluster.pool()))
+    except ValueError as error:
+        return Finding("painters", str(error), fatal=True)
 
 
 def _gpu(used: list[str]) -> Finding:

@@ -62,7 +62,9 @@ class Handlers:
         if seconds:
             sentence = "A picture of {pixels} pixels takes {time} here."
             time_needed = tr(sentence, pixels=max(USUAL), time=display.about(seconds))
-        return html.escape(f"{missing} {time_needed}".strip())
+        painters = self.studio.painters
+        at_once = tr("{count} pictures are painted at the same time.", count=painters) if painters > 1 else ""
+        return html.escape(" ".join(filter(None, (missing, time_needed, at_once))))
 
     def paint(self, request: gr.Request, *values: Any) -> Generator[View, None, None]:
         """Intermediate pictures as JPEG, last a PNG of the asked size; the values are those of ARGUMENTS."""

@@ -146,7 +146,7 @@ def _connect_painting(
     painter: dict[str, Any] = {
         "outputs": views,
         "concurrency_id": fairness.PAINTER,
-        "concurrency_limit": 1,  # two at once would take twice as long each
+        "concurrency_limit": handlers.studio.painters,  # two with one painter would take twice as long each
         "show_progress": "hidden",  # the bar below the picture has it
         "trigger_mode": "multiple",  # else a run that replaces a cancelled one would be dropped
     }

@@ -4,6 +4,7 @@ Knows nothing of Gradio: a visitor is a name, a run an iterator of frames.
 """
 
 import contextlib
+import heapq
 import logging
 import math
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from statistics import mean
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import catalogue, images, machine, masks, weights
+from nst import catalogue, cluster, images, machine, masks, weights
 from nst.images import ImageError
 from nst.masks import Masks
 from nst.page import limits, sharing
@@ -111,8 +113,14 @@ def variants(settings: Settings) -> list[Settings]:
 class Studio:
     """What all visitors share.  A visitor is known by a name, such as the hash of a browser's session."""
 
-    def __init__(self, load: "Callable[[Settings], StyleTransfer] | None" = None):
-        """`load` makes the engine for some settings; tests inject one."""
+    def __init__(self, load: "Callable[[Settings], StyleTransfer] | None" = None, painters: int = 1):
+        """`load` makes the engine for some settings, and `painters` runs go on at once; tests inject them.
+
+        Raises:
+            ValueError: the cluster that NST_CLUSTER names cannot be joined.
+        """
+        pool = None if load else cluster.pool()
+        self.painters = pool.size if pool else painters
         self._load = load or partial(_load, sketcher=self.engine)
         # (network, weights, pooling, precision) as asked for -> (engine, reason), and until when that holds
         self._asked: dict[tuple[str, ...], tuple[tuple[StyleTransfer, str], float]] = {}
@@ -124,7 +132,7 @@ class Studio:
         # (visitor, address) of each job that waits, in order; the page sets it
         self.jobs: Callable[[], Sequence[tuple[str, str]]] = tuple
         self._joined: OrderedDict[str, tuple[str, float]] = OrderedDict()  # visitor -> address, and when seen last
-        self._turn: tuple[str, Run] | None = None  # the visitor being served
+        self._turns: list[tuple[str, Run]] = []  # the visitors being served
         self.ending = False  # whether the server is about to end
         self._durations: deque[float] = deque(maxlen=8)  # seconds of the latest runs
         self._lock = threading.RLock()  # guards the five above; never held while painting
@@ -170,19 +178,21 @@ class Studio:
                 _download()
             engine = self.engine(Settings())
             self._unready = NOT_COMPILED
-            for height, width in WARM_UP:
-                grey = np.full((1, height, width, 3), 0.5, np.float32)
-                settings = Settings(size=height, min_scale=64, steps=(5,))
-                for _ in engine.stylize(grey, [grey], settings):
-                    pass
+            self._on_each_painter(partial(_compile, engine))
             self._unready = ""
         except Exception as error:
             self._unready = NOT_WARM  # a ValueError says what to do
             log.error("Warming failed: %s", error, exc_info=not isinstance(error, ValueError))
         else:
-            self._warm_tries(engine)
+            self._on_each_painter(partial(self._warm_tries, engine))
         if on_a_space and chosen != "compact":
             _download()
+
+    def _on_each_painter(self, work: Callable[[], None]) -> None:
+        """Do it as often at the same time as there are painters."""
+        with ThreadPoolExecutor(self.painters) as threads:
+            for done in [threads.submit(work) for _ in range(self.painters)]:
+                done.result()
 
     def _warm_tries(self, engine: "StyleTransfer") -> None:
         grey = np.full((1, 96, 128, 3), 0.5, np.float32)
@@ -227,7 +237,7 @@ class Studio:
 
     def _has_visitors(self) -> bool:
         with self._lock:
-            return bool(self._line() or self._turn)
+            return bool(self._line() or self._turns)
 
     @property
     def unready(self) -> str:
@@ -279,9 +289,14 @@ class Studio:
         if not self._durations:
             return None
         usual = mean(self._durations)
-        frame = self._turn and self._turn[1].frame
-        remaining = (frame and frame.remaining or usual) if self._turn else 0  # 0 while unknown
-        return remaining + before * usual
+        frames = [run.frame for _, run in self._turns]
+        # Seconds until each painter is; those of a run are 0 while unknown.
+        free = [frame and frame.remaining or usual for frame in frames]
+        free += [0.0] * (self.painters - len(free))
+        heapq.heapify(free)
+        for _ in range(before):
+            heapq.heappush(free, heapq.heappop(free) + usual)
+        return free[0]
 
     def place(self, visitor: str) -> tuple[int, float | None] | None:
         """(visitors ahead, expected seconds to wait), None if not in the queue.
@@ -298,21 +313,20 @@ class Studio:
     def is_busy_for(self, visitor: str) -> bool:
         """Whether this visitor is being served or in the queue."""
         with self._lock:
-            return visitor in dict(self._line()) or (self._turn is not None and self._turn[0] == visitor)
+            return visitor in dict(self._line()) or visitor in dict(self._turns)
 
     def run(self, visitor: str) -> Run | None:
         """A visitor's latest run, if it is still kept."""
         return self._runs.get(visitor)
 
     def files(self) -> tuple[str, ...]:
-        """The files of the run that is under way; drops runs that nobody has gone on with for a day."""
+        """The files of the runs that are under way; drops runs that nobody has gone on with for a day."""
         with self._lock:
             for kept in (self._runs, self._tried):
                 for visitor, run in list(kept.items()):
                     if time.monotonic() - run.served > DAY and not self.is_busy_for(visitor):
                         del kept[visitor]
-            run = self._turn and self._turn[1]
-            return (run.content, *run.styles) if run else ()
+            return tuple(path for _, run in self._turns for path in (run.content, *run.styles))
 
     def tried(self, visitor: str) -> Run | None:
         """A visitor's latest tries, if they are still kept."""
@@ -321,15 +335,16 @@ class Studio:
     def stop(self, visitor: str) -> None:
         """End what is being painted for a visitor at the next frame."""
         with self._lock:
-            if self._turn and self._turn[0] == visitor:
-                self._turn[1].stop.set()
+            for served, run in self._turns:
+                if served == visitor:
+                    run.stop.set()
 
     def end(self) -> None:
-        """Stop the run under way, and refuse all others, since the server is about to end."""
+        """Stop the runs under way, and refuse all others, since the server is about to end."""
         with self._lock:
             self.ending = True
-            if self._turn:
-                self._turn[1].stop.set()
+            for _, run in self._turns:
+                run.stop.set()
 
     def forget(self, visitor: str) -> None:
         """Drop a visitor who has closed the page."""
@@ -360,7 +375,7 @@ class Studio:
         log.info("Run %s begins: size %d, network %s, paintings: %d", run.id, *what, extra=extra)
         with self._lock:
             self.leave(visitor)
-            self._turn = turn
+            self._turns.append(turn)
             kept[visitor] = run
             kept.move_to_end(visitor)
             while len(kept) > KEPT:
@@ -386,8 +401,7 @@ class Studio:
             what = outcome, run.frame.step if run.frame else 0, time.monotonic() - began
             log.info("Run %s ends: %s, steps: %d, seconds: %.1f", run.id, *what, extra=extra)
             with self._lock:
-                if self._turn is turn:  # an abandoned iterator may be closed after the next run has begun
-                    self._turn = None
+                self._turns.remove(turn)
 
     def _timed(self, frames: "Generator[Any, None, None]") -> "Generator[Any, None, None]":
         """The frames, whose seconds for a step are counted."""
@@ -420,11 +434,23 @@ def _download() -> None:
             weights.imagenet(download=True)
 
 
+def _compile(engine: "StyleTransfer") -> None:
+    for height, width in WARM_UP:
+        grey = np.full((1, height, width, 3), 0.5, np.float32)
+        settings = Settings(size=height, min_scale=64, steps=(5,))
+        for _ in engine.stylize(grey, [grey], settings):
+            pass
+
+
 def _load(settings: Settings, sketcher: "Callable[[Settings], StyleTransfer]") -> "StyleTransfer":
     machine.import_tensorflow()  # takes 4 s: the page is up before it
     from nst.features import load_network
     from nst.transfer import StyleTransfer
 
+    if pool := cluster.pool():
+        from nst.remote import ClusterStyleTransfer
+
+        return ClusterStyleTransfer(pool, settings, sketcher)
     network = load_network(settings)
     log.info("%s in %s: %s", network.name, network.precision, network.reason)
     return StyleTransfer(network, sketcher)

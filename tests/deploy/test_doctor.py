@@ -47,6 +47,14 @@ def test_a_good_machine_needs_no_advice(good):
     assert re.search(r"2 cores .* tensorflow \d", findings["machine"].fact)
 
 
+def test_painters_of_a_cluster_are_told(good, monkeypatch):
+    assert "painters" not in by_name(doctor.check_machine())
+    monkeypatch.setenv("NST_CLUSTER", "nowhere")
+    assert by_name(doctor.check_machine())["painters"].fatal
+    monkeypatch.setattr("nst.cluster.pool", lambda: "2 on Ray (auto), 1 GPU each")
+    assert by_name(doctor.check_machine())["painters"].fact == "2 on Ray (auto), 1 GPU each"
+
+
 @pytest.mark.parametrize(
     ("change", "name", "advice"),
     [

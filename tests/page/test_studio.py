@@ -661,3 +661,21 @@ def test_who_has_gone_is_forgotten(shop):
     next(frames)
     shop.studio.forget("ann")  # while being painted for
     assert [frame.step for frame in frames] == [1, 2] and shop.studio.run("ann") is None
+
+
+# --- Several painters -------------------------------------------------------------------------------------------------
+
+
+def test_the_wait_counts_all_painters(pictures):
+    shared = Studio(lambda _: None, painters=2)  # type: ignore[arg-type, return-value]
+    shared._durations.append(30.0)
+    assert shared.expected_wait() == 0
+    frames = [SimpleNamespace(remaining=seconds) for seconds in (12.0, 20.0)]
+    shared._turns = [("ann", SimpleNamespace(frame=frame)) for frame in frames[:1]]  # type: ignore[misc]
+    assert shared.expected_wait() == 0
+    shared._turns += [("bob", SimpleNamespace(frame=frame)) for frame in frames[1:]]  # type: ignore[misc]
+    waits = []
+    for visitor in ("cid", "dan", "eve"):
+        shared.join(visitor)
+        waits.append(shared.place(visitor))
+    assert waits == [(0, 12.0), (1, 20.0), (2, 42.0)]

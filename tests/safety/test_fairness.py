@@ -1,6 +1,7 @@
 """nst.page.fairness: nobody fills the queue alone, and no run goes on for ever."""
 
 import json
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from tests.effort import effort
 from tests.page.test_page import VISITOR, desk
 from tests.page.test_programs import Caller, wait_for
 from tests.painter import Painter, values
-from tests.serving import HANG
+from tests.serving import HANG, served
 
 YOURS, THEIRS = "203.0.113.7", "198.51.100.1"
 
@@ -61,12 +62,12 @@ def shared(painter):
 def person(address, shared, photo, painting):
     person = Person(address(shared), photo, painting)
     person.call("192.0.2.1")  # whose picture is painted
-    wait_for(lambda: shared._turn)
+    wait_for(lambda: shared._turns)
     yield person
     queue = page_of(shared)._queue
     while shared.jobs() or any(queue.active_jobs):  # no run of this test meets the next
-        if turn := shared._turn:
-            shared.stop(turn[0])
+        for visitor, _ in list(shared._turns):
+            shared.stop(visitor)
         time.sleep(0.01)
 
 
@@ -177,7 +178,7 @@ def test_a_flood_of_refusals_is_forgotten_and_the_picture_is_not(person, shared,
     sessions = queue.pending_messages_per_session
     most = len(sessions) + 5
     monkeypatch.setattr(sessions, "max_size", most)
-    mine, event = shared._turn[0], person.call()
+    mine, event = shared._turns[0][0], person.call()
     for _ in range(effort(30, 3000)):
         person.call()
     assert len(sessions) <= most and {mine, event} <= set(sessions)
@@ -259,3 +260,27 @@ def test_the_layout_uses_our_queue(shared):
     page = layout.build(shared)
     painting = [fn for fn in page.fns.values() if fn.concurrency_id == fairness.PAINTER]
     assert len(painting) == 7 and all(fn.concurrency_limit == 1 for fn in painting)
+
+
+def test_twelve_visitors_on_two_painters_all_finish_in_order(photo, painting):
+    shared, begun, most = Studio(lambda _: Painter(steps=3).released(), painters=2), [], []
+    serve, all_wait = shared.paint, threading.Event()
+
+    def paint(visitor: str, run: Run, at_least: int = 0):
+        begun.append(visitor)
+        all_wait.wait(HANG)
+        for frame in serve(visitor, run, at_least):
+            most.append(len(shared._turns))
+            time.sleep(0.05)
+            yield frame
+
+    shared.paint = paint  # type: ignore[method-assign]
+    with served(shared) as address:
+        person = Person(address, photo, painting)
+        events = [person.call(f"198.51.100.{number}") for number in range(12)]
+        wait_for(lambda: len(begun) == 2)
+        order = begun + [session for session, _ in shared.jobs()]
+        all_wait.set()
+        assert [person.events(event)[-1][0] for event in events] == ["complete"] * 12
+    assert len(order) == len(begun) == 12 and max(most) == 2
+    assert all(abs(order.index(visitor) - place) <= 1 for place, visitor in enumerate(begun))  # two begin at once
