@@ -113,7 +113,8 @@ class StyleTransfer:
         """
         self._check(content, styles, settings, where)
         if previous is not None:
-            images.check_array(start := previous.image, "previous")
+            images.check_array(previous.image, "previous")
+            start = previous.image if resume is None else None
         scales = _scales(content, settings, start, resume, more_steps)
         if previous is not None and (found := previous.image.shape[1:3]) != scales[-1][0]:
             raise ValueError(f"previous: a frame of {found} should have the finished picture's size, {scales[-1][0]}")
