@@ -275,7 +275,6 @@ class Pool:
         raise PainterLostError(f"No painter of the cluster at {self.address} has started; {HELP}.")
 
 
-@functools.cache
 def pool() -> Pool | None:
     """The painters that NST_CLUSTER asks for, started or joined at the first call; None without it.
 
@@ -284,8 +283,12 @@ def pool() -> Pool | None:
     Raises:
         ValueError: there is no Ray, or nobody answers there; one sentence.
     """
-    if not (address := os.environ.get("NST_CLUSTER", "")):
-        return None
+    address = os.environ.get("NST_CLUSTER", "")
+    return _joined(address) if address else None
+
+
+@functools.cache
+def _joined(address: str) -> Pool:
     painters = _painters_asked()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
-from nst.formats import colors, decoding, opening
+from nst.formats import colors, decoding, opening, writing
 from nst.formats.decoding import MIN_SIDE, Picture, fit
 from nst.formats.opening import MAX_BYTES, ImageError
 
@@ -124,18 +124,28 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """float (1, H, W, 3) in [0, 1] -> uint8 (H, W, 3), rounded and clipped; NaN becomes 0."""
-    pixels = np.empty(image.shape[1:], np.uint8)
+    return _rounded(image, np.uint8)
+
+
+def to_uint16(image: np.ndarray) -> np.ndarray:
+    """float (1, H, W, 3) in [0, 1] -> uint16 (H, W, 3), likewise."""
+    return _rounded(image, np.uint16)
+
+
+def _rounded(image: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
+    pixels, white = np.empty(image.shape[1:], dtype), np.iinfo(dtype).max
     for top in range(0, len(pixels), ROWS):
         strip = image[0, top : top + ROWS]
-        pixels[top : top + ROWS] = np.fmin(np.fmax(strip, 0), 1) * 255 + 0.5
+        pixels[top : top + ROWS] = np.fmin(np.fmax(strip, 0), 1) * white + 0.5
     return pixels
 
 
 def rescale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize uint8 (H, W, channels); returns `pixels` itself if it already has that size."""
+    """Resize uint8 or uint16 (H, W, channels); returns `pixels` itself if it already has that size."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    return to_uint8(resize(pixels[np.newaxis] / np.float32(255), height, width))
+    white = np.float32(np.iinfo(pixels.dtype).max)
+    return _rounded(resize(pixels[np.newaxis] / white, height, width), pixels.dtype.type)
 
 
 def check_suffix(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
@@ -143,6 +153,13 @@ def check_suffix(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRI
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise ImageError(f"{path.name!r} cannot be written; its name should end in {', '.join(suffixes)}.")
+
+
+def check_deep(path: str | os.PathLike) -> None:
+    """Raise `ImageError` unless files with this suffix can have 16 bits a channel."""
+    check_suffix(path)
+    if _WRITERS[Path(path).suffix.lower()]["format"] not in ("PNG", "TIFF"):
+        raise ImageError(f"{Path(path).name} cannot have 16 bits a channel; name a .png or a .tiff.")
 
 
 def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_WRITERS)) -> None:
@@ -194,28 +211,43 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def save(
-    pixels: np.ndarray, path: str | os.PathLike, quality: int = 95, texts: Mapping[str, str] | None = None
+    pixels: np.ndarray,
+    path: str | os.PathLike,
+    quality: int = 95,
+    texts: Mapping[str, str] | None = None,
+    dpi: float | None = None,
 ) -> None:
     """Write an image file; if that fails, an existing file at `path` is unchanged.
 
     Args:
-        pixels: uint8 (H, W, 3) sRGB, or (H, W, 4) with alpha; JPEG, which has none, gets them on white.
+        pixels: uint8 (H, W, 3) sRGB, or (H, W, 4) with alpha; JPEG, which has none, gets them on white.  uint16 for
+            a PNG or TIFF of 16 bits a channel.
         path: the suffix chooses PNG, JPEG, WebP or TIFF.
         quality: 1 to 100, for JPEG and WebP.
         texts: metadata to embed: "Software", "Description" and, in ASCII, "nst", which `read_text` returns.  A text
             longer than MAX_TEXT is dropped, so that the image itself is always written.
+        dpi: the resolution to state, in dots per inch.
 
     Raises:
-        ImageError: unknown suffix, missing folder or full disk.
+        ImageError: 16 bits in a format that has none, unknown suffix, missing folder or full disk.
     """
     check_writable(path)
+    if pixels.dtype == np.uint16:
+        check_deep(path)
     with atomic_write(path) as temporary:
         options = {"icc_profile": colors.SRGB_BYTES, **_WRITERS[temporary.suffix.lower()]}
         if options["format"] in ("JPEG", "WEBP"):
             options["quality"] = quality
-        if texts:
-            short = {key: text for key, text in texts.items() if len(text) <= MAX_TEXT}
-            options |= _metadata_options(short, options["format"])
+        if texts or dpi:
+            short = {key: text for key, text in (texts or {}).items() if len(text) <= MAX_TEXT}
+            options |= _metadata_options(short, options["format"], dpi)
+        if pixels.dtype == np.uint16 and options["format"] == "PNG":
+            chunks = [chunk[:2] for chunk in options["pnginfo"].chunks] if "pnginfo" in options else []
+            writing.png(temporary, pixels, colors.SRGB_BYTES, chunks, dpi)
+            return
+        if pixels.dtype == np.uint16:
+            writing.tiff(temporary, pixels, colors.SRGB_BYTES, dict(options.get("exif", {})), dpi)
+            return
         image = Image.fromarray(pixels)
         if image.mode == "RGBA" and options["format"] == "JPEG":
             canvas = Image.new("RGB", image.size, "white")
@@ -252,14 +284,18 @@ def read_text(source: str | os.PathLike | bytes) -> str | None:
     return text and text[0].decode("ascii")
 
 
-def _metadata_options(texts: Mapping[str, str], format: str) -> dict[str, Any]:
-    """Options that make `Image.save` embed the texts."""
+def _metadata_options(texts: Mapping[str, str], format: str, dpi: float | None) -> dict[str, Any]:
+    """Options that make `Image.save` embed the texts and the resolution."""
+    stated = {"dpi": (dpi, dpi)} if dpi else {}
     if format == "PNG":
         chunks = PngImagePlugin.PngInfo()
         for key, text in texts.items():
             chunks.add_text(key, text)
-        return {"pnginfo": chunks}
+        return {"pnginfo": chunks, **stated}
     exif = Image.Exif()
+    if dpi and format == "WEBP":  # has no other place for it
+        exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = float(dpi)
+        exif[ExifTags.Base.ResolutionUnit] = 2  # an inch
     for key, text in texts.items():
         if key != "nst":
             exif[_EXIF_TAGS[key]] = text
@@ -267,4 +303,4 @@ def _metadata_options(texts: Mapping[str, str], format: str) -> dict[str, Any]:
         # UserComment belongs in the Exif IFD, which Pillow drops when it compresses a TIFF.
         directory = exif if format == "TIFF" else exif.get_ifd(ExifTags.IFD.Exif)
         directory[_EXIF_TAGS[key]] = b"ASCII\0\0\0" + text.encode("ascii")
-    return {"exif": exif}
+    return {"exif": exif, **stated}

@@ -55,6 +55,7 @@ class Painting:
         *,
         where: Masks = masks.EVERYWHERE,
         start: AnyPath | None = None,
+        deep: bool = False,
     ):
         """Files are not opened yet.
 
@@ -62,6 +63,7 @@ class Painting:
             resumable: keep a checkpoint of the latest frame, at 48 bytes a pixel.
             where: which painting goes where, and what is protected.
             start: a finished picture to start from instead of the photo.
+            deep: have `save` write 16 bits a channel.
         """
         self.content, self.settings, self.where = os.fspath(content), settings, where
         self.styles = tuple(os.fspath(style) for style in styles)
@@ -73,7 +75,7 @@ class Painting:
         self.frame: Frame | None = None
         self.network: Network | None = None
         self.stop = threading.Event()
-        self._resumable = resumable
+        self._resumable, self._deep = resumable, deep
         self._enlarged: int | None = None  # the size that `enlarge` asked for
         self._last_steps = settings.scales()[-1][1]
         self._size = settings.size  # to which the photo is reduced when it is read
@@ -140,6 +142,8 @@ class Painting:
         self.check(self.settings.with_more_steps(more_steps))
         self._controls = Controls((self._wanted, paintings))
         options = {"where": self.where, "controls": self._controls, "checkpoints": self._resumable}
+        if self._deep:
+            options["deep"] = True
         if resume:
             options |= {"resume": resume, "more_steps": more_steps}
         elif self.start:
@@ -266,8 +270,11 @@ class Painting:
         self._used = [_ingredient(path, picture[..., :3]) for path, picture in used]
         return engine, photo, paintings
 
-    def save(self, path: AnyPath) -> np.ndarray:
+    def save(self, path: AnyPath, dpi: float | None = None) -> np.ndarray:
         """Write the current picture at the asked size, with its recipe and the photo's alpha (not in a JPEG).
+
+        Args:
+            dpi: the resolution that the file states.
 
         Returns:
             uint8 (H, W, 3), on white.
@@ -279,7 +286,9 @@ class Painting:
         pixels = images.rescale(self.frame.image, *self.shape)
         more = {"steered": self._steered, "masks": recipe.describe_masks(self.where), "start": self._started_from}
         made = recipe.describe(self.settings, self.network, self._used, self.frame, pixels, **more)
-        images.save(transparency.cut_out(pixels, self.alpha), path, texts=made.texts)
+        deep = self.frame.deep if self._deep else None
+        written = pixels if deep is None else images.rescale(deep, *self.shape)
+        images.save(transparency.cut_out(written, self.alpha), path, texts=made.texts, dpi=dpi)
         return self.shown(pixels)
 
     def shown(self, pixels: np.ndarray) -> np.ndarray:

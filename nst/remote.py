@@ -50,6 +50,7 @@ class ClusterStyleTransfer(StyleTransfer):
         resume: Checkpoint | None = None,
         more_steps: int = 0,
         checkpoints: bool = False,
+        deep: bool = False,
     ) -> Generator[Frame, None, None]:
         """As `StyleTransfer.stylize`; frames fetch their checkpoints when these are read.
 
@@ -58,6 +59,7 @@ class ClusterStyleTransfer(StyleTransfer):
         """
         run = {"content": content, "styles": styles, "settings": settings, "where": where, "start": start}
         run |= {"previous": previous, "resume": resume, "more_steps": more_steps, "checkpoints": checkpoints}
+        run["deep"] = deep
         shown, is_finished = -1, False  # the latest step, whether it is the last
         for deaths in itertools.count(1):
             try:

@@ -43,6 +43,7 @@ class Frame:
     remaining: float  # estimated seconds left; 0 while unknown
     settings: Settings  # those of the latest step
     checkpoint: Checkpoint | None = None  # with `stylize(…, checkpoints=True)`
+    deep: np.ndarray | None = None  # uint16 (H, W, 3): `image` with 16 bits a channel, with `stylize(…, deep=True)`
     note: str = ""  # one sentence if the picture is smaller than `Settings.size`
 
 
@@ -75,6 +76,7 @@ class StyleTransfer:
         resume: Checkpoint | None = None,
         more_steps: int = 0,
         checkpoints: bool = False,
+        deep: bool = False,
     ) -> Generator[Frame, None, None]:
         """Repaint `content` in the style of `styles`.
 
@@ -96,6 +98,7 @@ class StyleTransfer:
             resume: checkpoint to resume from, instead.
             more_steps: additional steps at the last scale.
             checkpoints: whether frames carry checkpoints, for `resume`; keep only the latest, they are large.
+            deep: whether frames carry their picture with 16 bits a channel, too.
 
         Yields:
             First the start image, unless there is `start` or `resume`; then at most `settings.frames_per_second`
@@ -132,9 +135,8 @@ class StyleTransfer:
                 if canvas is None:
                     canvas, chroma_amount = scene.start(settings), scene.chroma_amount
                     _, losses = scene.step(canvas, 1, settings.learning_rate)
-                    yield _frame(
-                        progress, scene, canvas, losses, settings, progress.steps_left if checkpoints else None
-                    )
+                    left = progress.steps_left if checkpoints else None
+                    yield _frame(progress, scene, canvas, losses, settings, left, deep=deep)
                 canvas = good = scene.fitted(canvas, chroma_amount, settings.detail)
                 progress.begin_scale()
                 convergence = _Convergence(settings.tolerance)
@@ -161,7 +163,7 @@ class StyleTransfer:
                         progress.end_scale()
                     latest = scene, canvas, losses, settings
                     if progress.frame_is_due:
-                        yield _frame(progress, *latest, progress.steps_left if checkpoints else None)
+                        yield _frame(progress, *latest, progress.steps_left if checkpoints else None, deep=deep)
             except (tf.errors.ResourceExhaustedError, MemoryError) as error:
                 if latest is None or not memory.SMALLEST <= max(latest[0].photo.shape[1:3]) < max(size):
                     sentence = f"{max(size)} pixels are too many for this machine's memory."
@@ -170,7 +172,7 @@ class StyleTransfer:
         else:
             return
         progress.end()
-        last = _frame(progress, *latest, 0 if checkpoints else None)
+        last = _frame(progress, *latest, 0 if checkpoints else None, deep=deep)
         yield replace(last, note=memory.size_note(settings.size, last.scale))
 
     def tries(
@@ -471,6 +473,7 @@ def _frame(
     settings: Settings,
     steps_left: int | None,
     index: int = 0,
+    deep: bool = False,
 ) -> Frame:
     """An image of the canvas as a frame; with a checkpoint if `steps_left` at this scale is given."""
     progress.schedule_frame()
@@ -502,4 +505,5 @@ def _frame(
         remaining=progress.remaining,
         settings=settings,
         checkpoint=checkpoint,
+        deep=images.to_uint16(picture) if deep else None,
     )

@@ -47,13 +47,15 @@ def cut_out(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     """Add alpha to a picture.
 
     Args:
-        pixels: uint8 (H, W, 3).
+        pixels: uint8 or uint16 (H, W, 3).
         alpha: uint8 of any size; None if all of it is opaque.
 
     Returns:
-        uint8 (H, W, 4); `pixels` themselves without alpha.
+        (H, W, 4) of the same type; `pixels` themselves without alpha.
     """
-    return pixels if alpha is None else np.dstack((pixels, _resized(alpha, pixels)))
+    if alpha is None:
+        return pixels
+    return np.dstack((pixels, _resized(alpha, pixels) * pixels.dtype.type(np.iinfo(pixels.dtype).max // 255)))
 
 
 def on_white(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:

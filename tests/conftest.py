@@ -25,6 +25,8 @@ LONG = (
     "test_notebooks",
     "test_bench",
     "test_docs",
+    "test_tiles",
+    "test_cluster",
 )  # run first
 
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -178,9 +178,12 @@ def test_paint(folder, command):
     elif "--weights" in words:  # a whole VGG-19 would take long, and the small one's file is refused
         assert main([*words, "--size=64", "--steps=1"]) == 2
     else:
+        tiny = ["--size=64", "--steps=1"]
+        if "--print" in words:  # gives the size
+            words[words.index("--print") + 1], tiny[0] = "1x1cm", "--min-scale=64"
         if "--start" in words:
             assert main(["paint", "tower", "starry-night", "-o", "out.png", "--size=64", "--steps=1"]) == 0
-        assert main([*words, "--size=64", "--steps=1"]) == 0
+        assert main([*words, *tiny]) == 0
         assert Path(words[words.index("-o") + 1]).is_file()
 
 
@@ -295,6 +298,20 @@ def test_pip(command):
     else:
         place, *chosen = re.findall(r"[\w.-]+", what)
         assert set(chosen) <= set(extras) if place == "." else place == "jupyterlab"
+
+
+@each_command("NST_CLUSTER=", "ray start")
+def test_a_cluster(command):
+    pytest.importorskip("ray")
+    *variables, program, what = command.split(maxsplit=command.count("NST_") + 1)
+    if program == "ray":
+        told = subprocess.run(
+            [Path(sys.executable).with_name("ray"), "start", "--help"], capture_output=True, text=True
+        )
+        assert [flag for flag in re.findall(r"--[a-z-]+", what) if flag not in told.stdout] == []
+    else:
+        assert (program, what) == ("python", "app.py")
+        assert [name for name in variables if name.partition("=")[0] not in ("NST_CLUSTER", "NST_PAINTERS")] == []
 
 
 @each_command("docker ")

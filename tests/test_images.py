@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, features
 
 from nst import images
-from nst.formats import decoding, deep, opening
+from nst.formats import colors, decoding, deep, opening, writing
 from nst.images import ImageError
 
 SIZE = (20, 16)  # width, height
@@ -894,6 +894,71 @@ def test_saved_files_name_their_color_space_and_repeat(suffix, tmp_path, monkeyp
     with Image.open(tmp_path / f"a{suffix}") as image:
         assert image.info["icc_profile"][36:40] == b"acsp"
         assert image.info["icc_profile"][24:36] == bytes(12)  # no time of creation
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("shape", [(16, 17, 3), (513, 40, 3), (513, 40, 4)])
+def test_sixteen_bits_are_saved_and_loaded_in_full(suffix, shape, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    path, pixels = tmp_path / f"out{suffix}", np.random.default_rng(0).integers(0, 65536, shape, np.uint16)
+    if shape[-1] == 4:
+        pixels[..., 3] = np.where(pixels[..., 3] > 30000, 65535, 257 * 100)
+    texts = {"Software": "nst", "Description": "a 日本 b", "nst": '{"nst": "1"}'}
+    images.save(pixels, path, texts=texts, dpi=254)
+    seen = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert seen is not None and seen.dtype == np.uint16
+    assert (seen[..., [2, 1, 0, 3][: shape[-1]]] == pixels).all()
+    loaded, opacity = images.read(path), np.float64(1)
+    if loaded.alpha is not None:
+        assert (loaded.alpha == pixels[..., 3] // 257).all()
+        opacity = loaded.alpha[..., np.newaxis] / 255
+    assert (loaded.alpha is not None) == (shape[-1] == 4)
+    assert np.abs(loaded.pixels[0] * 65535 - (pixels[..., :3] * opacity + 65535 * (1 - opacity))).max() < 1
+    assert (images.read_text(path) or "").startswith('{"nst": "1"}')
+    with Image.open(path) as image:
+        assert image.size == shape[1::-1]
+        assert image.info["dpi"] == pytest.approx((254, 254), abs=0.01)
+        assert image.info["icc_profile"] == colors.SRGB_BYTES
+        image.load()
+
+
+def test_sixteen_bits_are_resized_in_full(tmp_path):
+    ramp = np.repeat(np.linspace(20000, 21000, 40).astype(np.uint16)[np.newaxis, :, np.newaxis], 3, axis=2)
+    larger = images.rescale(ramp.repeat(30, axis=0), 60, 80)
+    assert (larger.dtype, larger.shape) == (np.uint16, (60, 80, 3))
+    assert len(np.unique(larger)) > 70  # of 8 bits there would be five
+    assert 19900 < larger.min() < larger.max() < 21100
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_sixteen_bits_need_a_format_that_has_them(suffix, tmp_path):
+    with pytest.raises(ImageError, match=r"cannot have 16 bits a channel; name a .png or a .tiff\.$"):
+        images.save(np.zeros((20, 20, 3), np.uint16), tmp_path / f"out{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_save_of_sixteen_bits_leaves_the_old_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "ROWS", 0)  # fails once the file has begun
+    for suffix in (".png", ".tiff"):
+        (tmp_path / f"out{suffix}").write_text("old")
+        with pytest.raises(ValueError, match="zero"):
+            images.save(np.zeros((20, 20, 3), np.uint16), tmp_path / f"out{suffix}")
+        assert (tmp_path / f"out{suffix}").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff", ".webp"])
+@pytest.mark.parametrize("texts", [None, {"Software": "nst", "nst": '{"nst": "1"}'}])
+def test_the_resolution_is_stated_if_it_is_given(suffix, texts, tmp_path):
+    images.save(PICTURE, tmp_path / f"a{suffix}", texts=texts, dpi=254)
+    images.save(PICTURE, tmp_path / f"b{suffix}", texts=texts)
+    assert (images.read_text(tmp_path / f"a{suffix}") or "").startswith(texts["nst"] if texts else "")
+    stated = []
+    for name in "ab":
+        with Image.open(tmp_path / f"{name}{suffix}") as image:
+            stated.append(image.getexif().get(282) if suffix == ".webp" else image.info.get("dpi", (None,))[0])
+    assert stated[0] == pytest.approx(254, abs=0.01)
+    assert stated[1] in (None, 1, 72)  # what Pillow has if there is none
 
 
 def test_quality_changes_the_size(tmp_path):

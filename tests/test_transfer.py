@@ -49,6 +49,17 @@ def test_frames_say_where_the_run_stands(transfer):
     assert all(isinstance(loss, float) for loss in last.losses.values())
 
 
+@pytest.mark.parametrize("changes", [{}, {"tile": 48}, {"color": "luminance"}])
+def test_frames_carry_sixteen_bits_if_asked_to(changes, transfer):
+    settings = replace(toy.SETTINGS, **changes)
+    plain, deep = (list(transfer.stylize(CONTENT, [STYLE], settings, deep=wanted))[-1] for wanted in (False, True))
+    assert plain.deep is None
+    assert (deep.deep.dtype, deep.deep.shape) == (np.uint16, (40, 64, 3))
+    assert np.abs(deep.deep / 257 - deep.image).max() < 0.51
+    assert len(np.unique(deep.deep)) > 1000  # and not the 256 of the picture with 8 bits
+    np.testing.assert_array_equal(deep.image, plain.image)
+
+
 def test_the_first_frame_is_the_start_picture(transfer):
     expected = images.to_uint8(images.resize(CONTENT, 20, 32))
     np.testing.assert_array_equal(paint(transfer)[0].image, expected)

@@ -89,6 +89,14 @@ def test_a_run_keeps_the_alpha_of_the_photo(suffix, tmp_path):
     assert made is not None and made.size == (64, 48) and made.content.name == "logo.png"
 
 
+def test_alpha_is_widened_to_sixteen_bits():
+    pixels, alpha = np.full((2, 2, 3), 40000, np.uint16), np.array([[0, 100], [200, 255]], np.uint8)
+    cut = transparency.cut_out(pixels, alpha)
+    assert cut.dtype == np.uint16
+    assert cut[..., 3].tolist() == [[0, 25700], [51400, 65535]]
+    assert (cut[..., :3] == 40000).all()
+
+
 def test_finishing_leaves_alpha_alone():
     painted = np.asarray(logo())
     photo = np.full((48, 64, 3), 128, np.uint8)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nst.commands import flags
+from nst.commands import flags, printing
 from nst.commands.output import FAILED, STOPPED, Stop, tell, write
 from nst.commands.running import find, interrupt, interrupted, load, on_signals
 from nst.machine import peak_memory
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def add_to(commands: Any) -> None:
     usage = (
         "%(prog)s CONTENT STYLE [STYLE ...] -o OUT [--start FILE] [--mask FILE ...] [--protect FILE] "
-        "[--timelapse FILM] [--json] [--SETTING VALUE ...]"
+        "[--timelapse FILM] [--json] [--print PAPER] [--dpi N] [--depth {8,16}] [--SETTING VALUE ...]"
     )
     words = "Repaint a photo in the style of a painting."
     parser = commands.add_parser("paint", help="repaint a photo", description=words, usage=usage)
@@ -60,12 +60,14 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--protect", metavar="FILE", help="where the photo stays as it is: a picture, white there")
     parser.add_argument("--timelapse", metavar="FILM", help="also write a film of it: .mp4, .webp or .gif")
     parser.add_argument("--json", action="store_true", help="report each intermediate picture as a line of JSON")
+    printing.add_to(parser)
     flags.add_settings(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Repaint one photo.  What can be wrong is found out before the long run; files are written only after it."""
     on_signals(interrupt)
+    paper = options.paper = printing.paper(options)
     made = _recipe(options.start)
     settings = flags.settings(options, replace(made.settings, weights="") if made else Settings())
     content, *styles = named = [find(name) for name in _pictures(options, made)]
@@ -73,11 +75,16 @@ def run(options: argparse.Namespace) -> int:
     others = map(Path, filter(None, (options.start, *options.masks, options.protect)))
     _check_outputs(options, [*(path for path, _ in named), *others])
 
+    from nst import images
     from nst.painting import Painting
     from nst.timelapse import Film
 
+    if paper:
+        settings = replace(settings, size=paper.size(*images.read(content[0], printing.LOW).stored_shape))
     film = Film() if options.timelapse else None
-    painting = Painting(content[0], [path for path, _ in styles], settings, where=where, start=options.start)
+    painting = Painting(
+        content[0], [path for path, _ in styles], settings, where=where, start=options.start, deep=options.depth == "16"
+    )
     code, trouble = 0, ""
     try:
         with _reporter(options, painting) as report:
@@ -99,11 +106,14 @@ def run(options: argparse.Namespace) -> int:
         raise Stop
 
     try:
-        picture, options.output, elsewhere = _save(painting.save, options.output)
+        dpi = paper.resolution(*painting.shape) if paper else options.dpi
+        picture, options.output, elsewhere = _save(lambda path: painting.save(path, dpi), options.output)
     except ValueError as error:
         return tell(error, FAILED)
     lowered = f"The loss overflowed, so the learning rate was lowered to {painting.lowered:g}." * (painting.lowered > 0)
-    notes = [note for note in (trouble, elsewhere, lowered, painting.frame.note, *(note for _, note in named)) if note]
+    printed = paper.note(*painting.shape) if paper and painting.frame.note else ""
+    notes = [trouble, elsewhere, lowered, painting.frame.note, printed, *(note for _, note in named)]
+    notes = [note for note in notes if note]
     film_code = 0
     if film:
         if picture is not painting.frame.image:
@@ -190,6 +200,8 @@ def _check_outputs(options: argparse.Namespace, inputs: list[Path]) -> None:
     from nst import images, timelapse
 
     images.check_writable(options.output)
+    if options.depth == "16":
+        images.check_deep(options.output)
     if options.timelapse:
         timelapse.check_writable(options.timelapse)
     outputs = [Path(path).resolve() for path in (options.output, options.timelapse) if path]
@@ -210,7 +222,7 @@ def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Cal
     with tqdm(total=1, bar_format=layout, dynamic_ncols=True, disable=not watched) as bar:
 
         def report(frame: "Frame") -> None:
-            for note in _early_notes(painting, options.output) if frame.step == 0 else ():
+            for note in _early_notes(painting, options) if frame.step == 0 else ():
                 tell(note)
             if options.json:
                 facts = {"step": frame.step, "steps": frame.steps, "size": frame.image.shape[:2]}
@@ -226,13 +238,14 @@ def _reporter(options: argparse.Namespace, painting: "Painting") -> Iterator[Cal
         yield report
 
 
-def _early_notes(painting: "Painting", output: str) -> list[str]:
-    """What is to be told before the long run: another network, a lowered size, what is left out."""
+def _early_notes(painting: "Painting", options: argparse.Namespace) -> list[str]:
+    """What is to be told before the long run: another network, a lowered size, the size on paper, what is left out."""
     assert painting.network is not None  # there is a frame
-    is_jpeg = Path(output).suffix.lower() in (".jpg", ".jpeg")
+    is_jpeg = Path(options.output).suffix.lower() in (".jpg", ".jpeg")
     white = "What is transparent in the photo is white in the result, since JPEG has no transparency; a PNG has."
     white *= is_jpeg and painting.alpha is not None
-    notes = painting.network.reason * painting.substituted, painting.note, *painting.notes, white
+    printed = options.paper.note(*painting.shape) if options.paper else ""
+    notes = painting.network.reason * painting.substituted, painting.note, printed, *painting.notes, white
     return [note for note in notes if note]
 
 
@@ -249,7 +262,7 @@ def _summarize(
     for note in notes:
         tell(note)
     if options.json:
-        early = [note for note in _early_notes(painting, options.output) if note not in notes]
+        early = [note for note in _early_notes(painting, options) if note not in notes]
         summary = {
             "output": options.output,
             "network": network.name,

@@ -66,7 +66,7 @@ def profile(info: dict[str, Any], gray: bool) -> bytes | None:
     if code := info.get("cicp"):
         primaries, transfer = _PRIMARIES.get(code[0], _BT709), _TRANSFERS.get(code[1])
     elif own := info.get("icc_profile"):
-        return own if len(own) <= MAX_PROFILE else None
+        return own if len(own) <= MAX_PROFILE and own != SRGB_BYTES else None
     elif "srgb" not in info and 0 < (gamma := info.get("gamma", 0)) < 10:
         if abs(gamma - 1 / 2.2) > 0.02:  # that of sRGB, nearly
             transfer = lambda signal: signal ** (1 / gamma)  # noqa: E731

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from nst.formats import colors, stripping
-from nst.formats.deep import Deep
+from nst.formats.deep import Deep, Rows
 from nst.formats.stripping import Stripped
 from nst.formats.tiff import Tiff, exif_orientation
 
@@ -191,6 +191,10 @@ def _open_png(data: bytes, name: str) -> Source:
         source.info["transparency"] = clear * 255 // (2**depth - 1)
     elif color == 2 and depth == 16 and clear:
         source.decode, source.bytes_per_pixel = (lambda: _clear_deep(bytes(kept), clear)), 16
+    elif color in (2, 6) and depth == 16:
+        alpha = 3 if color == 6 else None
+        source.image = Deep(source.image.size, "RGB", lambda: _deep_png(bytes(kept)), 65535.0, alpha=alpha)
+        source.bytes_per_pixel = 16
     return source
 
 
@@ -307,10 +311,21 @@ def _ppm_pixels(data: bytes, image: Any) -> Image.Image:
     return Image.fromarray(pixels.astype(np.int32 if image.mode == "I" else np.uint8))
 
 
+def _halves(png: bytes) -> tuple[Image.Image, Image.Image]:
+    """The high and the low bytes of a PNG of 16 bits a channel; Pillow by itself reads the high ones."""
+    high, low = _pillow(png, "PNG"), _pillow(png, "PNG")
+    low.tile = [tile._replace(args=f"{low.mode};16L") for tile in low.tile]  # pyright: ignore
+    return high, low
+
+
+def _deep_png(png: bytes) -> Rows:
+    high, low = map(np.asarray, _halves(png))
+    return lambda top, bottom: high[top:bottom].astype(np.uint16) * 256 + low[top:bottom]
+
+
 def _clear_deep(png: bytes, clear: tuple[int, int, int]) -> Image.Image:
     """A PNG of 16-bit RGB with one clear color, as RGBA; Pillow would compare the high bytes with all 16 bits of it."""
-    high, low = _pillow(png, "PNG"), _pillow(png, "PNG")
-    low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]  # pyright: ignore[reportAttributeAccessIssue]
+    high, low = _halves(png)
     equal = [np.asarray(part) == np.array(clear) // scale % 256 for part, scale in ((high, 256), (low, 1))]
     opaque = ~(equal[0] & equal[1]).all(axis=-1)
     high.info.pop("transparency")

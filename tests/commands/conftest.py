@@ -66,9 +66,11 @@ ENGINE = textwrap.dedent("""
                 height, width = images.fit(*content.shape[1:3], side)
                 for step in range(step, step + count + (side == settings.size)):
                     image = np.full((height, width, 3), (200, 100, step), np.uint8)
+                    deep = np.full((height, width, 3), (50001, 30001, step), np.uint16)
                     losses = dict(content=1.0, style=2.0, total_variation=0.1, total=3.0)
                     frame = types.SimpleNamespace(step=step, steps=steps, scale=side, image=image, losses=losses,
-                                                  elapsed=step / 2, remaining=0.0, note="", settings=settings)
+                                                  elapsed=step / 2, remaining=0.0, note="", settings=settings,
+                                                  deep=deep)
                     yield frame
                     if behavior == "no folder":
                         shutil.rmtree("folder", ignore_errors=True)

@@ -66,7 +66,7 @@ def test_runs_of_many_visitors_leave_nothing_behind(tmp_path):
             before = held()
     assert_no_growth(before)
     assert len(studio._runs) <= KEPT and len(studio._tried) <= KEPT
-    assert studio._turn is None and len(studio._asked) == len(studio._engines) == 1
+    assert not studio._turns and len(studio._asked) == len(studio._engines) == 1
 
 
 def test_requests_of_many_sessions_leave_nothing_in_the_tables_of_gradio(tmp_path, monkeypatch):
