@@ -223,6 +223,7 @@ def test_the_page_paints_two_pictures_at_once_and_survives_a_killed_painter(pool
             tab.set_default_timeout(1000 * HANG)
             tab.goto(f"{address}/?size=128&steps=90&strength={strength}")
             tab.set_input_files("#content input[type=file]", photo)
+            tab.wait_for_selector("#content img")
             tab.set_input_files("#style input[type=file]", painting)
             tab.wait_for_selector("#style img")
             tab.click("#paint")

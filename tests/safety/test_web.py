@@ -88,6 +88,7 @@ def test_the_whole_page_asks_no_other_host_and_keeps_its_policy(visit, photo, ou
     for name in ("about", "more-settings", "studio", "curious"):
         tab.click(f"#{name} > button")
     tab.set_input_files("#content input[type=file]", photo)
+    tab.wait_for_function("document.querySelector('#content img')?.naturalWidth === 240")  # else there is none to paint
     tab.click("#paintings [data-name]")
     for name in ("Paintings", "Where", "Tries", "Look"):
         tab.click(f"#studio button[role=tab]:has-text('{name}')")
