@@ -108,11 +108,15 @@ class Manifest:
         self._told.add(job.output.name)
         return entry
 
+    def tell_painted(self, job: Job, **facts: Any) -> dict[str, Any]:
+        """Add a line about a picture, with its recipe, and return it."""
+        made = recipe.read(job.output)
+        return self.tell(job, recipe=json.loads(made.text) if made else None, **facts)
+
     def complete(self, job: Job) -> None:
         """Add a line about a picture that was done before, if it has none."""
         if job.output.name not in self._told:
-            made = recipe.read(job.output)
-            self.tell(job, recipe=json.loads(made.text) if made else None, losses=None, seconds=None)
+            self.tell_painted(job, losses=None, seconds=None)
 
 
 def paint(
@@ -135,11 +139,5 @@ def paint(
     frame = painting.frame
     assert frame is not None  # every run ends with one
     painting.save(job.output)
-    made = recipe.read(job.output)
-    return manifest.tell(
-        job,
-        recipe=json.loads(made.text) if made else None,
-        losses=frame.losses,
-        seconds=round(frame.elapsed, 3),
-        notes=[note for note in (painting.note, *painting.notes) if note],
-    )
+    notes = [note for note in (painting.note, *painting.notes) if note]
+    return manifest.tell_painted(job, losses=frame.losses, seconds=round(frame.elapsed, 3), notes=notes)

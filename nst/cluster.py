@@ -67,7 +67,7 @@ class _Run:
     """A run in a painter, and its `Controls`."""
 
     def __init__(self) -> None:
-        self.frames: Iterator[Any] = iter(())
+        self.frames: Iterator[Any] | None = None  # before it has begun
         self.followed: tuple[Settings, Sequence[Any]] | None = None
         self.stopped = False
         self.keeps_all = False  # whether each frame needs its checkpoint
@@ -125,7 +125,7 @@ class Painter:
         with self._painting:
             current = self._runs.get(run, _Run())
             try:
-                if not current.stopped and (frame := next(current.frames, None)) is not None:
+                if current.frames and not current.stopped and (frame := next(current.frames, None)) is not None:
                     return self._parted(current, frame)
             except _Stopped:
                 pass
@@ -150,14 +150,18 @@ class Painter:
             current.followed = settings, current.followed[1] if paintings is None else paintings
 
     def stop(self, run: str) -> None:
-        """End a run before its next few steps."""
-        self._runs.setdefault(run, _Run()).stopped = True
+        """End a run before its next few steps, and forget it; one that has not begun yet ends when it does."""
+        current = self._runs.setdefault(run, _Run())
+        current.stopped = True
+        with self._painting:  # after the steps under way
+            if current.frames:
+                self._runs.pop(run, None)
 
     def _engine(self, settings: Settings) -> "StyleTransfer":
         from nst.features import load_network
         from nst.transfer import StyleTransfer
 
-        asked = (settings.network, settings.weights, settings.pooling, settings.precision)
+        asked = settings.of_network
         with self._loading:
             if asked not in self._engines:
                 network = load_network(settings)

@@ -179,6 +179,14 @@ def check_writable(path: str | os.PathLike, suffixes: Collection[str] = tuple(_W
         raise ImageError(f"{path} cannot be written: {reason}; choose another name or folder.") from error
 
 
+def make_folder(path: str | os.PathLike) -> None:
+    """Make a folder, and those it is in, unless there is one.  Raises `ImageError`."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"The folder {path} cannot be made: {error.strerror or error}.") from error
+
+
 def _create_and_remove(path: Path) -> None:
     path.touch(exist_ok=False)
     try:

@@ -141,9 +141,7 @@ class Painting:
             more_steps = max(0, least - (self.frame.steps - self.frame.step))
         self.check(self.settings.with_more_steps(more_steps))
         self._controls = Controls((self._wanted, paintings))
-        options = {"where": self.where, "controls": self._controls, "checkpoints": self._resumable}
-        if self._deep:
-            options["deep"] = True
+        options = {"where": self.where, "controls": self._controls, "checkpoints": self._resumable, "deep": self._deep}
         if resume:
             options |= {"resume": resume, "more_steps": more_steps}
         elif self.start:

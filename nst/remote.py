@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nst import masks
 from nst.canvas import Checkpoint
 from nst.cluster import DEATHS, PainterLostError, Pool
 from nst.controls import Controls
-from nst.flow import Previous
-from nst.masks import Masks
 from nst.settings import Settings
 from nst.transfer import Frame, StyleTransfer
 
@@ -43,23 +40,16 @@ class ClusterStyleTransfer(StyleTransfer):
         styles: Sequence[np.ndarray],
         settings: Settings = Settings(),
         *,
-        where: Masks = masks.EVERYWHERE,
         controls: Controls | None = None,
-        start: np.ndarray | None = None,
-        previous: Previous | None = None,
-        resume: Checkpoint | None = None,
-        more_steps: int = 0,
         checkpoints: bool = False,
-        deep: bool = False,
+        **options: Any,
     ) -> Generator[Frame, None, None]:
         """As `StyleTransfer.stylize`; frames fetch their checkpoints when these are read.
 
         Raises:
             PainterLostError: DEATHS painters were lost; the frames so far are good.
         """
-        run = {"content": content, "styles": styles, "settings": settings, "where": where, "start": start}
-        run |= {"previous": previous, "resume": resume, "more_steps": more_steps, "checkpoints": checkpoints}
-        run["deep"] = deep
+        run = {"content": content, "styles": styles, "settings": settings, "checkpoints": checkpoints} | options
         shown, is_finished = -1, False  # the latest step, whether it is the last
         for deaths in itertools.count(1):
             try:
@@ -87,11 +77,10 @@ class ClusterStyleTransfer(StyleTransfer):
         styles: Sequence[np.ndarray],
         variants: Sequence[Settings],
         steps: int,
-        *,
-        where: Masks = masks.EVERYWHERE,
+        **options: Any,
     ) -> Generator[list[Frame], None, None]:
         """As `StyleTransfer.tries`; begins anew if its painter is lost.  Raises PainterLostError, too."""
-        run = {"content": content, "styles": styles, "variants": variants, "steps": steps, "where": where}
+        run = {"content": content, "styles": styles, "variants": variants, "steps": steps} | options
         for deaths in itertools.count(1):
             try:
                 with contextlib.closing(self._paint("tries", run, None)) as replies:

@@ -133,6 +133,11 @@ class Settings:
             raise ValueError("normalization: 'paper' is defined for style_statistics 'gram' only")
 
     @property
+    def of_network(self) -> tuple[str, str, str, str]:
+        """What decides which network is loaded, and how it computes."""
+        return self.network, self.weights, self.pooling, self.precision
+
+    @property
     def loss_weights(self) -> dict[str, float]:
         """α, β and γ by loss name, adjusted by `strength`; at strength 50 the three weights as given."""
         tilt = 10 ** ((self.strength - 50) / 50)  # applied to both α and β, so that γ keeps its share

@@ -98,10 +98,7 @@ class Film:
         self.settings, note = memory.fit_size(engine.network, self.source.shape, shapes, self.settings, tiled=False)
         self.notes += [note] if note else []
         shape = images.fit(*self.source.shape, self.settings.size)
-        try:
-            self.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise ImageError(f"The folder {self.folder} cannot be made: {error.strerror or error}.") from error
+        images.make_folder(self.folder)
         try:
             yield from self._paint_all(engine, shape)
         finally:

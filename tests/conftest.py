@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -66,6 +67,16 @@ def signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def processes():
+    """For processes that a test starts: they are ended after it."""
+    started: list[subprocess.Popen] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -202,9 +202,8 @@ def app(tmp_path):
 
 
 @pytest.fixture
-def start(app, tmp_path):
+def start(app, tmp_path, processes):
     """start(port) runs the page as the image does; the process is ended after the test."""
-    started = []
 
     def run(port: int) -> subprocess.Popen:
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "GRADIO", "TF_"))}
@@ -215,13 +214,10 @@ def start(app, tmp_path):
         python, *arguments = json.loads(last("cpu", "CMD"))
         assert python == "python"
         env = kept | environment("cpu") | ours
-        started.append(subprocess.Popen([sys.executable, *arguments], cwd=app, env=env))
-        return started[-1]
+        processes.append(subprocess.Popen([sys.executable, *arguments], cwd=app, env=env))
+        return processes[-1]
 
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
+    return run
 
 
 def test_what_is_copied_suffices_and_the_stop_signal_stops_it(start):

@@ -141,10 +141,9 @@ def one_engine():
     networks, load_network = {}, features.load_network
 
     def load(settings: Settings) -> features.Network:
-        asked = settings.network, settings.weights, settings.pooling, settings.precision
-        if asked not in networks:
-            networks[asked] = load_network(settings)
-        return networks[asked]
+        if settings.of_network not in networks:
+            networks[settings.of_network] = load_network(settings)
+        return networks[settings.of_network]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features, "load_network", load)

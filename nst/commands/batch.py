@@ -4,9 +4,8 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +51,7 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.output)
     jobs = list(_jobs(options, folder))
     batch.check(jobs)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise images.ImageError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+    images.make_folder(folder)
     manifest = batch.Manifest(folder / batch.MANIFEST)
     engine, failures, count = _engines(), [], {"painted": 0, "done before": 0}
     try:
@@ -88,14 +84,17 @@ def run(options: argparse.Namespace) -> int:
     return FAILED if failures else 0
 
 
-def _engines() -> Any:
+def _engines() -> "Callable[[Settings], StyleTransfer]":
     """`load`, which keeps the engines it has loaded."""
 
-    @cache
-    def loaded(network: str, weights: str, sketch: str, pooling: str, precision: str) -> "StyleTransfer":
-        return load(Settings(network=network, weights=weights, sketch=sketch, pooling=pooling, precision=precision))
+    loaded: dict[tuple[str, ...], StyleTransfer] = {}
 
-    return lambda each: loaded(each.network, each.weights, each.sketch, each.pooling, each.precision)
+    def engine(settings: Settings) -> "StyleTransfer":
+        if settings.of_network not in loaded:
+            loaded[settings.of_network] = load(settings)
+        return loaded[settings.of_network]
+
+    return engine
 
 
 def _watched(words: str, frames: "Generator[Frame, None, dict[str, Any]]") -> dict[str, Any]:

@@ -19,14 +19,13 @@ from nst.page import areas, display, fairness, limits
 from nst.page.cache import cache_file, touch
 from nst.page.display import error_message, message
 from nst.page.programs import ARGUMENTS, Reader, brief
-from nst.page.results import Canvas, View, buttons, continuing, log_failure, offer_download, show
+from nst.page.results import Canvas, View, buttons, continuing, log_failure, offer_download, show, trouble
 from nst.page.sharing import EXTRAS, PARAMETERS
 from nst.page.studio import MORE_STEPS, Run, Studio
 from nst.page.text import (
     COPY,
     DELETED,
     ENDING,
-    FAULT,
     INVITATION,
     LOWERED,
     NOT_FINEST,
@@ -165,11 +164,8 @@ class Handlers:
                     numbers, bar = display.numbers(frame, run.history), display.bar(frame)
                     self.studio.metrics.frames.inc()
                     yield View(run.shown(frame.image), news, numbers, wipe, bar=bar)
-        except (ValueError, FloatingPointError, MemoryError) as error:
-            problem = brief(str(error))
-        except Exception:
-            log_failure("Painting failed", *_names(run), run=run.id)
-            problem = tr(FAULT)
+        except Exception as error:
+            problem = trouble(error, "Painting failed", *_names(run), run=run.id)
         last = View(**buttons("idle"))
         with contextlib.ExitStack() as stack:
             if run.frame is not None:

@@ -18,7 +18,8 @@ from nst.page import display, limits
 from nst.page.cache import cache_file, touch
 from nst.page.components import data_url
 from nst.page.display import error_message
-from nst.page.text import DELETED, NOT_SAVED
+from nst.page.programs import brief
+from nst.page.text import DELETED, FAULT, NOT_SAVED
 from nst.page.translation import tr
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,14 @@ def log_failure(what: str, *paths: str, run: str = "") -> None:
     for path in filter(None, paths):
         trace = trace.replace(Path(path).name, "(file)")
     log.error("%s%s\n%s", f"Run {run}: " * bool(run), what, trace, extra={"run": run})
+
+
+def trouble(error: Exception, what: str, *paths: str, run: str = "") -> str:
+    """What a visitor is told of the error that is being handled; a fault of ours is logged, as by `log_failure`."""
+    if isinstance(error, ValueError | FloatingPointError | MemoryError):
+        return brief(str(error))
+    log_failure(what, *paths, run=run)
+    return tr(FAULT)
 
 
 def buttons(state: str) -> dict[str, Any]:

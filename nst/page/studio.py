@@ -122,7 +122,7 @@ class Studio:
         pool = None if load else cluster.pool()
         self.painters = pool.size if pool else painters
         self._load = load or partial(_load, sketcher=self.engine)
-        # (network, weights, pooling, precision) as asked for -> (engine, reason), and until when that holds
+        # `Settings.of_network` -> (engine, reason), and until when that holds
         self._asked: dict[tuple[str, ...], tuple[tuple[StyleTransfer, str], float]] = {}
         self._engines: dict[tuple[str, ...], StyleTransfer] = {}  # by the network that was loaded
         self._loading = threading.Lock()
@@ -147,7 +147,7 @@ class Studio:
         return self._engine(settings)[1]
 
     def _engine(self, settings: Settings) -> "tuple[StyleTransfer, str]":
-        asked = (settings.network, settings.weights, settings.pooling, settings.precision)
+        asked = settings.of_network
         if not (found := self._known(asked)):  # also outside the lock: others must not wait for a download
             with self._loading:
                 if not (found := self._known(asked)):

@@ -13,10 +13,10 @@ from nst import images
 from nst.page import display
 from nst.page.components import data_url
 from nst.page.display import error_message
-from nst.page.programs import Reader, brief
-from nst.page.results import View, buttons, log_failure
+from nst.page.programs import Reader
+from nst.page.results import View, buttons, trouble
 from nst.page.studio import TRY_BRUSHES, TRY_STEPS, TRY_STRENGTHS, Run, variants
-from nst.page.text import DELETED, FAULT, UNREAD
+from nst.page.text import DELETED, UNREAD
 from nst.page.translation import tr
 from nst.page.wishes import Wishes
 
@@ -100,12 +100,9 @@ def paint_tries(handlers: "Handlers", request: gr.Request, *values: Any) -> Iter
                 if not reader.is_behind():
                     studio.metrics.frames.inc()
                     yield *View(bar=display.bar(frames[0])), grid(run, frames, ready=False)
-    except (ValueError, FloatingPointError, MemoryError) as error:
-        problem = brief(str(error))
-    except Exception:
+    except Exception as error:
         names = (run.content, *run.styles) if run else ()
-        log_failure("Painting tries failed", *names, run=run.id if run else "")
-        problem = tr(FAULT)
+        problem = trouble(error, "Painting tries failed", *names, run=run.id if run else "")
     sentence = error_message(problem) if problem else tr(CHOOSE)
     shown = grid(run, frames, ready=True) if run and frames else gr.skip()
     yield *View(sentence=sentence, bar=display.bar(), **buttons("idle")), shown

@@ -100,7 +100,7 @@ def command(*arguments: object, engine: str = "stand-in") -> list[str]:
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch):
+def start(tmp_path, monkeypatch, processes):
     """Starts the command line in an empty folder with a photo and a painting; ends what still runs afterward."""
     Image.effect_mandelbrot((96, 72), (-2, -1, 1, 1), 20).convert("RGB").save(tmp_path / "photo.jpg")
     Image.linear_gradient("L").resize((80, 64)).convert("RGB").save(tmp_path / "painting.png")
@@ -108,18 +108,14 @@ def start(tmp_path, monkeypatch):
     monkeypatch.setenv("NST_OFFLINE", "1")
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # TensorFlow, imported by other tests, sets it
     monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
-    started: list[subprocess.Popen] = []
 
     def run(*arguments: object, engine: str = "stand-in", behavior: str = "", **options) -> subprocess.Popen:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path, **options}
         environment = {**os.environ, "BEHAVIOR": behavior}
-        started.append(subprocess.Popen(command(*arguments, engine=engine), env=environment, **options))
-        return started[-1]
+        processes.append(subprocess.Popen(command(*arguments, engine=engine), env=environment, **options))
+        return processes[-1]
 
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
+    return run
 
 
 @pytest.fixture

@@ -142,22 +142,18 @@ class Proxy(socketserver.ThreadingTCPServer):
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, processes):
     """start(port) runs a page with a slow painter; what still runs is ended after the test."""
-    started = []
 
     def run(port: int) -> subprocess.Popen:
         env = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "NST_OFFLINE": "1"}
         env |= {"GRADIO_TEMP_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
         env.pop("DISPLAY", None)
-        started.append(subprocess.Popen([sys.executable, "-c", SERVER], cwd=tmp_path, env=env))
-        wait_until_ok(started[-1], port, "/healthz")
-        return started[-1]
+        processes.append(subprocess.Popen([sys.executable, "-c", SERVER], cwd=tmp_path, env=env))
+        wait_until_ok(processes[-1], port, "/healthz")
+        return processes[-1]
 
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
+    return run
 
 
 @pytest.fixture
