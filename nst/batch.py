@@ -119,23 +119,30 @@ class Manifest:
             self.tell_painted(job, losses=None, seconds=None)
 
 
-def paint(
-    job: Job, load: "Callable[[Settings], StyleTransfer]", manifest: Manifest
-) -> "Generator[Frame, None, dict[str, Any]]":
-    """Paint a job that is not done, write its file, and tell the manifest.
+def paint(job: Job, load: "Callable[[Settings], StyleTransfer]") -> "Generator[Frame, None, Painting]":
+    """Paint a job that is not done.
 
     Yields:
         its frames.
 
     Returns:
-        its line of the manifest.
+        the painting, for `finish`.
 
     Raises:
-        ValueError, FloatingPointError, MemoryError: as `Painting.frames` and `Painting.save` do; the file is unchanged.
+        ValueError, FloatingPointError, MemoryError: as `Painting.frames` does; nothing is written.
     """
     images.check_writable(job.output)
     painting = job.painting()
     yield from painting.frames(load)
+    return painting
+
+
+def finish(job: Job, painting: Painting, manifest: Manifest) -> dict[str, Any]:
+    """Write the file of a painted job and its line of the manifest, and return the line.
+
+    Raises:
+        ValueError: as `Painting.save` does; the file is unchanged.
+    """
     frame = painting.frame
     assert frame is not None  # every run ends with one
     painting.save(job.output)

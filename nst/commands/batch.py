@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from nst.commands import flags
 from nst.commands.output import FAILED, STOPPED, Stop, tell, write
-from nst.commands.running import find, interrupt, interrupted, load, on_signals
+from nst.commands.running import find, interrupt, interrupted, load, on_signals, uninterrupted
 from nst.settings import Settings
 
 if TYPE_CHECKING:
     from nst.batch import Job
+    from nst.painting import Painting
     from nst.transfer import Frame, StyleTransfer
 
 NEEDED = ("content", "style")  # columns of a CSV file
@@ -62,15 +63,16 @@ def run(options: argparse.Namespace) -> int:
                     manifest.complete(job)
                     count["done before"] += 1
                     continue
-                entry = _watched(place, batch.paint(job, engine, manifest))
+                painting = _watched(place, batch.paint(job, engine))
+                with uninterrupted():
+                    entry = batch.finish(job, painting, manifest)
+                    count["painted"] += 1
+                    text = " ".join([f"{place}: {entry['seconds']:.1f} s.", *entry["notes"]])
+                    write(json.dumps(entry) if options.json else text)
             except (ValueError, ArithmeticError, MemoryError, OSError) as error:
                 sentence = " ".join(str(error).split())
                 failures.append(f"{job.output.name}: {sentence}")
                 manifest.tell(job, error=sentence)
-            else:
-                count["painted"] += 1
-                text = " ".join([f"{place}: {entry['seconds']:.1f} s.", *entry["notes"]])
-                write(json.dumps(entry) if options.json else text)
             if interrupted.is_set():
                 raise Stop
     except (Stop, KeyboardInterrupt):
@@ -97,7 +99,7 @@ def _engines() -> "Callable[[Settings], StyleTransfer]":
     return engine
 
 
-def _watched(words: str, frames: "Generator[Frame, None, dict[str, Any]]") -> dict[str, Any]:
+def _watched(words: str, frames: "Generator[Frame, None, Painting]") -> "Painting":
     """Run a picture's frames to their end, with a bar on a terminal; returns what `batch.paint` does."""
     from tqdm import tqdm
 

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -50,6 +52,20 @@ def interrupt(*_: Any) -> NoReturn:
     """Signal handler: raises Stop, and sets `interrupted`, since an exception raised in a destructor is lost."""
     interrupted.set()
     raise Stop
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let `interrupt` wait for the end of the block, so that whatever is written there is counted, too."""
+    for number in _STOPS:
+        signal.signal(number, lambda *_: interrupted.set())
+    try:
+        yield
+    finally:
+        for number in _STOPS:
+            signal.signal(number, interrupt)
+    if interrupted.is_set():
+        raise Stop
 
 
 def on_signals(handler: Any) -> None:
