@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nst import cluster
+from nst import batch, cluster
 from nst.cluster import Painter, PainterLostError
 from nst.commands import main
 from nst.controls import Controls
@@ -25,6 +25,7 @@ from nst.page.handlers import Handlers
 from nst.page.studio import Studio, variants
 from nst.settings import Settings
 from tests import toy
+from tests.safety.test_fairness import twelve_visitors_finish_in_order
 from tests.serving import HANG, free_port, served
 
 SETTINGS = Settings(
@@ -235,11 +236,37 @@ def test_the_page_paints_two_pictures_at_once_and_survives_a_killed_painter(pool
             tab.context.close()
 
 
+def test_twelve_visitors_on_two_painters_all_finish_in_order(pool, engine, photo, painting):
+    shared = Studio(lambda _: engine, painters=2)
+    twelve_visitors_finish_in_order(shared, photo, painting, {"steps": [5], "min_scale": 128})
+    assert not any(slot.busy for slot in pool._slots)
+
+
 def wait_for(condition) -> None:
     deadline = time.monotonic() + HANG
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_keeps_all_painters_busy(pool, tmp_path, monkeypatch, capsys, photo, painting):
+    together, painted = threading.Barrier(2), batch.paint
+
+    def paint(job, load):
+        frames = painted(job, load)
+        yield next(frames)
+        together.wait(HANG)
+        return (yield from frames)
+
+    monkeypatch.setattr(batch, "paint", paint)
+    small = ["--network", "compact", "--size", "64", "--min-scale", "32", "--steps", "4"]
+    again = ["batch", photo, "tower", "--styles", painting, "starry-night", "-o", str(tmp_path / "out"), *small]
+    for counts in ("4 painted, 0 done before, 0 failed", "0 painted, 4 done before, 0 failed"):
+        assert main(again) == 0 and counts in capsys.readouterr().err
+    assert len(list(tmp_path.glob("out/*.png"))) == 4
 
 
 # --- NST_CLUSTER ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ import argparse
 import csv
 import json
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from nst.commands.running import find, interrupt, interrupted, load, on_signals,
 from nst.settings import Settings
 
 if TYPE_CHECKING:
-    from nst.batch import Job
+    from nst.batch import Job, Manifest
     from nst.painting import Painting
     from nst.transfer import Frame, StyleTransfer
 
@@ -53,50 +55,72 @@ def run(options: argparse.Namespace) -> int:
     jobs = list(_jobs(options, folder))
     batch.check(jobs)
     images.make_folder(folder)
-    manifest = batch.Manifest(folder / batch.MANIFEST)
-    engine, failures, count = _engines(), [], {"painted": 0, "done before": 0}
+    progress = _Progress(jobs, batch.Manifest(folder / batch.MANIFEST), options.json)
     try:
-        for number, job in enumerate(jobs, start=1):
-            place = f"{number}/{len(jobs)} {job.output.name}"
-            try:
-                if job.is_done(engine):
-                    manifest.complete(job)
-                    count["done before"] += 1
-                    continue
-                painting = _watched(place, batch.paint(job, engine))
-                with uninterrupted():
-                    entry = batch.finish(job, painting, manifest)
-                    count["painted"] += 1
-                    text = " ".join([f"{place}: {entry['seconds']:.1f} s.", *entry["notes"]])
-                    write(json.dumps(entry) if options.json else text)
-            except (ValueError, ArithmeticError, MemoryError, OSError) as error:
-                sentence = " ".join(str(error).split())
-                failures.append(f"{job.output.name}: {sentence}")
-                manifest.tell(job, error=sentence)
-            if interrupted.is_set():
-                raise Stop
+        _on_painters(progress.paint, jobs)
     except (Stop, KeyboardInterrupt):
-        done = sum(count.values())
+        done = progress.painted + progress.found
         return tell(f"Stopped with {done} of {len(jobs)} pictures done; the same command goes on.", STOPPED)
-    for failure in failures:
+    for failure in progress.failures:
         tell(failure)
-    tell(
-        f"{count['painted']} painted, {count['done before']} done before, {len(failures)} failed; see {manifest.path}."
-    )
-    return FAILED if failures else 0
+    count = f"{progress.painted} painted, {progress.found} done before, {len(progress.failures)} failed"
+    tell(f"{count}; see {progress.manifest.path}.")
+    return FAILED if progress.failures else 0
 
 
-def _engines() -> "Callable[[Settings], StyleTransfer]":
-    """`load`, which keeps the engines it has loaded."""
+def _on_painters(paint: "Callable[[Job], None]", jobs: "list[Job]") -> None:
+    """Paint here, or as many at a time as NST_CLUSTER has painters."""
+    from nst import cluster
 
-    loaded: dict[tuple[str, ...], StyleTransfer] = {}
+    pool = cluster.pool()
+    if pool is None or pool.size == 1:  # in the main thread, which a signal interrupts at once
+        for job in jobs:
+            paint(job)
+        return
+    with ThreadPoolExecutor(pool.size) as threads:
+        for done in [threads.submit(paint, job) for job in jobs]:
+            done.result()
 
-    def engine(settings: Settings) -> "StyleTransfer":
-        if settings.of_network not in loaded:
-            loaded[settings.of_network] = load(settings)
-        return loaded[settings.of_network]
 
-    return engine
+class _Progress:
+    """What has become of the jobs so far; `paint` may be called from several threads."""
+
+    def __init__(self, jobs: "list[Job]", manifest: "Manifest", as_json: bool):
+        self.manifest, self.painted, self.found, self.failures = manifest, 0, 0, []
+        self._jobs, self._as_json = jobs, as_json
+        self._engines: dict[tuple[str, ...], StyleTransfer] = {}
+        self._loading, self._telling = threading.Lock(), threading.Lock()
+
+    def paint(self, job: "Job") -> None:
+        """Paint a job unless it is done, and tell.  Raises Stop after a signal."""
+        from nst import batch
+
+        if interrupted.is_set():
+            raise Stop
+        place = f"{self._jobs.index(job) + 1}/{len(self._jobs)} {job.output.name}"
+        try:
+            if job.is_done(self._engine):
+                with self._telling:
+                    self.manifest.complete(job)
+                    self.found += 1
+                return
+            painting = _watched(place, batch.paint(job, self._engine))
+            with uninterrupted(), self._telling:
+                entry = batch.finish(job, painting, self.manifest)
+                self.painted += 1
+                text = " ".join([f"{place}: {entry['seconds']:.1f} s.", *entry["notes"]])
+                write(json.dumps(entry) if self._as_json else text)
+        except (ValueError, ArithmeticError, MemoryError, OSError) as error:
+            sentence = " ".join(str(error).split())
+            with self._telling:
+                self.failures.append(f"{job.output.name}: {sentence}")
+                self.manifest.tell(job, error=sentence)
+
+    def _engine(self, settings: Settings) -> "StyleTransfer":
+        with self._loading:
+            if settings.of_network not in self._engines:
+                self._engines[settings.of_network] = load(settings)
+            return self._engines[settings.of_network]
 
 
 def _watched(words: str, frames: "Generator[Frame, None, Painting]") -> "Painting":
@@ -111,6 +135,8 @@ def _watched(words: str, frames: "Generator[Frame, None, Painting]") -> "Paintin
                 frame = next(frames)
             except StopIteration as end:
                 return end.value
+            if interrupted.is_set():
+                raise Stop
             bar.total = frame.steps
             bar.update(frame.step - bar.n)
 

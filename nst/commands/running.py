@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from nst.commands.output import Stop, quiet_tensorflow
 
@@ -17,6 +17,13 @@ interrupted = threading.Event()
 _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     _STOPS.remove(signal.SIGHUP)  # nohup
+
+
+class _Block(threading.local):
+    is_running = False
+
+
+_block = _Block()  # that of `uninterrupted` in a thread
 
 
 def find(name: str) -> tuple[Path, str]:
@@ -48,22 +55,21 @@ def load(settings: "Settings") -> "StyleTransfer":
     return StyleTransfer(load_network(settings))
 
 
-def interrupt(*_: Any) -> NoReturn:
+def interrupt(*_: Any) -> None:
     """Signal handler: raises Stop, and sets `interrupted`, since an exception raised in a destructor is lost."""
     interrupted.set()
-    raise Stop
+    if not _block.is_running:
+        raise Stop
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let `interrupt` wait for the end of the block, so that whatever is written there is counted, too."""
-    for number in _STOPS:
-        signal.signal(number, lambda *_: interrupted.set())
+    _block.is_running = True
     try:
         yield
     finally:
-        for number in _STOPS:
-            signal.signal(number, interrupt)
+        _block.is_running = False
     if interrupted.is_set():
         raise Stop
 
