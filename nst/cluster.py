@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nst import machine
@@ -296,7 +297,7 @@ def _joined(address: str) -> Pool:
     painters = _painters_asked()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    temporary = _prepare_here() if address == "auto" else ""
+    temporary = _prepare_here() if address == "auto" else _prepare_to_join()
     try:
         import ray
     except ImportError:
@@ -342,6 +343,13 @@ def _prepare_here() -> str:
     return folder
 
 
+def _prepare_to_join() -> str:
+    token = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+    if os.path.exists(token) or "RAY_AUTH_TOKEN" in os.environ:  # as `ray start` decides
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    return ""
+
+
 def _join(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
@@ -361,8 +369,9 @@ def _join(address: str) -> None:
             failures[:] = [error]
 
     joining = threading.Thread(target=join, daemon=True)  # Ray itself may wait for minutes
-    joining.start()
-    joining.join(CONNECTING)
+    with machine.quiet():
+        joining.start()
+        joining.join(CONNECTING)
     if failures:
         reason = " ".join(str(failures[0]).split())[:200].rstrip(".")
         raise ValueError(f"NST_CLUSTER: Ray at {address} cannot be joined ({reason}); {HELP}.") from None

@@ -35,13 +35,8 @@ def _print(line: str, stream: TextIO) -> None:
 @contextlib.contextmanager
 def quiet_tensorflow() -> Iterator[None]:
     """For importing TensorFlow: it writes to file descriptor 2 before it reads the level that forbids it."""
+    from nst import machine
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+    with machine.quiet():
         yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
