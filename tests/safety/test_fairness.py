@@ -10,7 +10,7 @@ import gradio as gr
 import httpx
 import pytest
 
-from nst.page import fairness, layout, limits, studio, text
+from nst.page import fairness, layout, limits, programs, studio, text
 from nst.page.studio import Run, Studio
 from nst.settings import Settings
 from tests.effort import effort
@@ -178,6 +178,7 @@ def test_a_flood_of_refusals_is_forgotten_and_the_picture_is_not(person, shared,
     sessions = queue.pending_messages_per_session
     most = len(sessions) + 5
     monkeypatch.setattr(sessions, "max_size", most)
+    monkeypatch.setattr(programs, "PATIENCE", HANG)  # the picture is not read before the flood is over
     mine, event = shared._turns[0][0], person.call()
     for _ in range(effort(30, 3000)):
         person.call()
