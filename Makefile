@@ -1,6 +1,6 @@
 # make run: serve the page.  make test: lint, type check and tests.  make test-apart: tests of training and of the
 # programs that painted our pictures, which nothing else uses.  All set up .venv first and change nothing else.
-# make soak: the long versions of the tests of safety, about an hour.
+# make soak: the long versions of the tests of safety, about 20 minutes.
 # make audit: look for known weaknesses of the packages in .venv; asks an advisory service on the internet.
 # make sbom: for a release, list the packages that it was tested with in build/nst.cdx.json (CycloneDX).
 # make test-lowest: the tests with the lowest versions that pyproject.toml allows, in .lowest.

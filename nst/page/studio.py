@@ -36,7 +36,7 @@ from nst.timelapse import Film
 if TYPE_CHECKING:
     from nst.transfer import Frame, StyleTransfer
 
-KEPT = 12  # visitors whose paintings can be resumed: each takes up to 60 MB
+KEPT = 12  # visitors whose paintings can be resumed, each of up to 60 MB; more only while more are painted for
 MORE_STEPS = 100  # added to a finished picture by Continue
 DAY = 86400.0  # seconds that a painting can be resumed: as long as its files are kept
 RETRY = 60  # seconds until missing weights are looked for again
@@ -378,8 +378,9 @@ class Studio:
             self._turns.append(turn)
             kept[visitor] = run
             kept.move_to_end(visitor)
-            while len(kept) > KEPT:
-                kept.popitem(last=False)
+            idle = [other for other in kept if other not in dict(self._turns)]
+            for oldest in idle[: max(0, len(kept) - KEPT)]:
+                del kept[oldest]
         try:
             with contextlib.closing(frames):
                 for frame in self._timed(frames):

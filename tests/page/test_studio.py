@@ -652,6 +652,21 @@ def test_so_many_pictures_are_kept_and_no_more(shop, monkeypatch):
     assert [shop.studio.run(visitor) is not None for visitor in ("ann", "bob", "cat")] == [True, False, True]
 
 
+def test_a_picture_under_way_is_kept(shop, monkeypatch):
+    monkeypatch.setattr(studio, "KEPT", 2)
+    frames = shop.studio.paint("ann", shop.new())
+    next(frames)
+    for visitor in ("bob", "cat", "dan"):
+        shop.turn(visitor)
+    assert [shop.studio.run(visitor) is not None for visitor in ("ann", "bob", "cat", "dan")] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    frames.close()
+
+
 def test_who_has_gone_is_forgotten(shop):
     shop.turn("ann")
     shop.studio.join("ann")
