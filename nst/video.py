@@ -296,7 +296,7 @@ class _Sound:
 def _video(container: Any) -> Any:
     """The stream of moving pictures, None if there is none: the cover of a song is not."""
     cover = 1 << 10  # AV_DISPOSITION_ATTACHED_PIC
-    return next((stream for stream in container.streams.video if not int(stream.disposition) & cover), None)
+    return next((stream for stream in container.streams.video if not stream.disposition.value & cover), None)
 
 
 def _read(container: Any, streams: list[Any]) -> Iterator[tuple[Any, Any]]:
