@@ -1,34 +1,28 @@
-"""ASGI middleware against hostile requests: security headers, limits of bodies, closed routes, and a password.
+"""ASGI middleware against hostile requests: security headers, limits of bodies, closed routes, and the password.
 
 What Gradio does itself is not repeated here: it checks paths of files, and sends only harmless types inline.
 """
 
 import asyncio
 import base64
-import binascii
 import hashlib
-import hmac
 import os
 import re
-import secrets
 import sys
-from collections import Counter
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from gradio import route_utils
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
-from starlette.requests import cookie_parser
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nst import images
 from nst.page import display
-from nst.page.fairness import network
+from nst.page.password import Login, refusal
 from nst.page.translation import tr
 
 # --- Headers ----------------------------------------------------------------------------------------------------------
@@ -70,6 +64,13 @@ def _hash(script: bytes) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
 
 
+def check_environment() -> None:
+    """End the program with a sentence if NST_FRAME_ANCESTORS is wrong."""
+    for site in os.environ.get("NST_FRAME_ANCESTORS", "").split():
+        if not re.fullmatch(r"https?://[\w.*\[\]:-]+|\*", site):
+            sys.exit(f"NST_FRAME_ANCESTORS: {site!r} should be sites with spaces between, like https://example.org.")
+
+
 def frame_ancestors() -> str:
     """Sites that may show the page in a frame, for a content security policy; NST_FRAME_ANCESTORS adds some."""
     return " ".join(["'self'", SPACES, *os.environ.get("NST_FRAME_ANCESTORS", "").split()])
@@ -84,6 +85,9 @@ SILENCE, WHOLE = 30.0, 900.0  # seconds until the next bytes of a body, and unti
 FILES = 4  # in one upload
 TOO_LARGE = "This request has more than {most} MB, which is the most that this page takes."
 TOO_SLOW = "This request arrives too slowly; please send it again."
+OPEN = re.compile(
+    r"/(healthz|readyz|gradio_api/startup-events)$"
+)  # also without the password; Gradio asks itself for the last one
 CLOSED_SENTENCE = "This page has nothing at this address."
 # What Gradio serves and this page does not use: fetching addresses for others, writing to the disk, running ffmpeg.
 CLOSED = re.compile(
@@ -156,134 +160,6 @@ def too_large(most: int) -> str:
     return tr(TOO_LARGE, most=most >> 20)
 
 
-# --- The password -----------------------------------------------------------------------------------------------------
-
-TRIES, WINDOW = 10, 60.0  # wrong passwords from one network within these seconds
-OPEN = re.compile(r"/(healthz|readyz|gradio_api/startup-events)$")  # Gradio asks itself for the last one
-COOKIE = "nst-login"
-PASSWORD_NEEDED = "This page is private: it needs a user name and a password."
-TOO_MANY_TRIES = "There were too many wrong passwords; please try again in a minute."
-FORM = (  # for frames: there browsers ask for no password by themselves
-    '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head>'
-    '<body style="font-family: sans-serif; margin: 2em"><p>{sentence}</p><form method="post" action="login">'
-    '<p><label>{user} <input name="username" autocomplete="username" required></label></p>'
-    '<p><label>{password} <input name="password" type="password" autocomplete="current-password" required></label></p>'
-    "<p><button>{enter}</button></p></form></body></html>"
-)
-OTHER_SITE = "This page is private and answers no other site."
-
-
-def login() -> bytes | None:
-    """`user:password` of the environment variable NST_AUTH; None if it is not set, for a page that is public."""
-    told = os.environ.get("NST_AUTH")
-    return told.encode() if told is not None else None
-
-
-def check_environment() -> None:
-    """End the program with a sentence if NST_AUTH or NST_FRAME_ANCESTORS is wrong; never tells the password."""
-    if not re.fullmatch(r"[^:\s][^:]*:.+", os.environ.get("NST_AUTH", "user:password")):
-        sys.exit("NST_AUTH should be a user name, a colon and a password, like user:password.")
-    for site in os.environ.get("NST_FRAME_ANCESTORS", "").split():
-        if not re.fullmatch(r"https?://[\w.*\[\]:-]+|\*", site):
-            sys.exit(f"NST_FRAME_ANCESTORS: {site!r} should be sites with spaces between, like https://example.org.")
-
-
-class Tries:
-    """Counts wrong passwords, by network: an address of IPv4, or the 64 bits that a household has of IPv6."""
-
-    def __init__(self) -> None:
-        self.wrong, self.until = Counter(), 0.0
-
-    def left(self, scope: Scope) -> bool:
-        if monotonic() > self.until:
-            self.wrong.clear()
-            self.until = monotonic() + WINDOW
-        return self.wrong[_address(scope)] < TRIES
-
-    def add(self, scope: Scope) -> None:
-        self.wrong[_address(scope)] += 1
-
-
-class Login:
-    """Who knows the password: by HTTP Basic or FORM, or by the cookie that comes with the answer.
-
-    The cookie lets those who are in go on while others' wrong passwords keep everybody else out.
-    """
-
-    def __init__(self, told: bytes):
-        self.digest, self.token = hashlib.sha256(told).digest(), secrets.token_urlsafe(32)
-        self.tries = Tries()
-
-    def refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to who may not come in."""
-        if _from_other_site(headers):
-            return _refusal(403, tr(OTHER_SITE))
-        if self.knows(headers):
-            return None
-        return self.check(scope, _basic(headers.get("authorization", "")))
-
-    def knows(self, headers: Headers) -> bool:
-        given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        return hmac.compare_digest(given.encode(), self.token.encode())
-
-    def check(self, scope: Scope, told: bytes | None) -> Response | None:
-        """The answer to who does not tell the password; None for who does."""
-        if not self.tries.left(scope):
-            return _refusal(429, tr(TOO_MANY_TRIES), {"retry-after": f"{WINDOW:.0f}"})
-        if told is not None and hmac.compare_digest(hashlib.sha256(told).digest(), self.digest):
-            return None
-        if told is not None:
-            self.tries.add(scope)
-        if Headers(scope=scope).get("sec-fetch-dest") == "iframe":
-            words = {"user": tr("User name"), "password": tr("Password"), "enter": tr("Enter")}
-            return HTMLResponse(FORM.format(sentence=tr(PASSWORD_NEEDED), **words), 401)
-        return _refusal(401, tr(PASSWORD_NEEDED), {"www-authenticate": 'Basic realm="nst", charset="UTF-8"'})
-
-    async def answer(self, scope: Scope, receive: Receive) -> Response:
-        """The answer to FORM, which Gradio's clients send too."""
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        form = parse_qs(body.decode(errors="replace"))
-        told = ":".join(form.get(name, [""])[0] for name in ("username", "password"))
-        if refusal := self.check(scope, told.encode()):
-            return refusal
-        if "sec-fetch-dest" in Headers(scope=scope):  # a browser
-            return RedirectResponse("./", 303, headers=self.cookie(scope))
-        return JSONResponse({"success": True}, headers=self.cookie(scope))
-
-    def cookie(self, scope: Scope) -> dict[str, str]:
-        """The header that sets it: in a frame on the Hub it must be allowed, but kept apart from that of other sites.
-
-        Browsers send Sec-Fetch-Site where they keep cookies that are Secure: to HTTPS and to their own machine.
-        """
-        is_secure = "sec-fetch-site" in Headers(scope=scope)
-        where = "SameSite=None; Secure; Partitioned" if is_secure else "SameSite=Lax"
-        return {"set-cookie": f"{COOKIE}={self.token}; Path=/; HttpOnly; {where}"}
-
-
-def _address(scope: Scope) -> str:
-    return network((scope.get("client") or ("",))[0])
-
-
-def _basic(header: str) -> bytes | None:
-    """What an Authorization header tells, b"user:password"; None if it is of another kind."""
-    kind, _, value = header.partition(" ")
-    try:
-        return base64.b64decode(value, validate=True) if kind.lower() == "basic" else None
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _from_other_site(headers: Headers) -> bool:
-    """Whether a page of another site sends this: browsers add the password to it, and Gradio would let it read."""
-    if site := headers.get("sec-fetch-site"):
-        return site == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
-    hosts = {headers.get("host"), headers.get("x-forwarded-host")}
-    return "origin" in headers and urlsplit(headers["origin"]).netloc not in hosts
-
-
 # --- The middleware ---------------------------------------------------------------------------------------------------
 
 
@@ -315,8 +191,8 @@ class Guard:
             await send(message)
 
         try:
-            if refusal := await self._refusal(scope, headers, body):
-                return await refusal(scope, receive, answer)
+            if refused := await self._refusal(scope, headers, body):
+                return await refused(scope, receive, answer)
             if self.login:
                 if not self.login.knows(headers) and not OPEN.search(path):
                     added |= self.login.cookie(scope)
@@ -328,20 +204,20 @@ class Guard:
             if not body.refusal:
                 raise
         if body.refusal and not started:
-            refusal, body.refusal = _refusal(*body.refusal), None
-            await refusal(scope, receive, answer)
+            refused, body.refusal = refusal(*body.refusal), None
+            await refused(scope, receive, answer)
 
     async def _refusal(self, scope: Scope, headers: Headers, body: Body) -> Response | None:
         """The answer to what is not for Gradio."""
         path = scope["path"]
         if int(headers.get("content-length", 0)) > body.most:
-            return _refusal(413, too_large(body.most))
+            return refusal(413, too_large(body.most))
         if self.login and not OPEN.search(path):
             if scope["method"] == "POST" and path.rstrip("/").endswith("/login"):
                 return await self.login.answer(scope, body)
-            if refusal := self.login.refusal(scope, headers):
-                return refusal
-        return _refusal(404, tr(CLOSED_SENTENCE)) if CLOSED.search(path) else None
+            if refused := self.login.refusal(scope, headers):
+                return refused
+        return refusal(404, tr(CLOSED_SENTENCE)) if CLOSED.search(path) else None
 
 
 def _most(path: str) -> int:
@@ -349,7 +225,3 @@ def _most(path: str) -> int:
     if path.rstrip("/").endswith("/gradio_api/upload"):
         return UPLOAD_BYTES
     return TOOL_BYTES if "/gradio_api/mcp" in path else BODY_BYTES
-
-
-def _refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"detail": sentence}, status, headers)

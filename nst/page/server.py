@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from nst import catalogue, images
 from nst.deploy import doctor
-from nst.page import fairness, guard, logs, preview, sweeper
+from nst.page import fairness, guard, logs, password, preview, sweeper
 from nst.page.layout import pictures_css, translations
 from nst.page.programs import cannot_save, wrong_arguments
 from nst.page.studio import Studio
@@ -75,7 +75,7 @@ def serve(page: gr.Blocks, studio: Studio, **options: Any) -> None:
         favicon_path=preview.ICON,
         app_kwargs={
             "routes": _health(studio) + preview.files(),
-            "middleware": [Middleware(preview.Preview, script=script), Middleware(guard.Guard, told=guard.login())],
+            "middleware": [Middleware(preview.Preview, script=script), Middleware(guard.Guard, told=password.login())],
             "exception_handlers": {TypeError: wrong_arguments, OSError: cannot_save},
             "lifespan": Sweeper(studio.files).lifespan(page),
         },
@@ -117,6 +117,7 @@ def _on_signals(handler: Any) -> None:
 def start(page: gr.Blocks, studio: Studio) -> None:
     """Serve until interrupted; open a browser on a desktop, and load the network in the background."""
     guard.check_environment()
+    password.check_environment()
     sweeper.limit()
     logs.begin()
     warming = threading.Thread(target=_warm_up, args=(studio,), daemon=True)

@@ -1,4 +1,4 @@
-"""nst/page/guard.py, and what browsers, proxies and strangers' programs do with the page's addresses."""
+"""nst.page.guard and nst.page.password: what browsers, proxies and strangers' programs do with the page's addresses."""
 
 import contextlib
 import http.client
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from nst.page import guard
+from nst.page import guard, password
 from nst.page.studio import Studio
 from tests.effort import effort
 from tests.painter import Painter
@@ -391,14 +391,14 @@ def private():
 
 @pytest.fixture
 def no_wrong_tries(monkeypatch):
-    monkeypatch.setattr(guard, "WINDOW", -1.0)  # each is forgotten at once
+    monkeypatch.setattr(password, "WINDOW", -1.0)  # each is forgotten at once
 
 
 @pytest.mark.parametrize("told", ["", ":", "user", "user:", ":password", " :x"])
 def test_a_wrong_password_variable_ends_the_program(monkeypatch, told):
     monkeypatch.setenv("NST_AUTH", told)
     with pytest.raises(SystemExit, match="^NST_AUTH should be a user name, a colon and a password, like user:pass.*$"):
-        guard.check_environment()
+        password.check_environment()
 
 
 def test_a_private_page_is_closed_but_for_its_health(private, no_wrong_tries):
@@ -406,7 +406,7 @@ def test_a_private_page_is_closed_but_for_its_health(private, no_wrong_tries):
     api = ("info", "openapi.json", "file=/etc/passwd", "queue/data?session_hash=x", "heartbeat/x", "mcp/", "user")
     for path in (*closed, *(f"gradio_api/{name}" for name in api)):
         answer = httpx.get(f"{private}/{path}", timeout=HANG)
-        assert (answer.status_code, answer.json()) == (401, {"detail": guard.PASSWORD_NEEDED}), path
+        assert (answer.status_code, answer.json()) == (401, {"detail": password.PASSWORD_NEEDED}), path
         assert answer.headers["www-authenticate"].startswith("Basic ") and "set-cookie" not in answer.headers
         if path in closed:
             assert httpx.get(answer.url, timeout=HANG, auth=BASIC).status_code != 401
@@ -423,27 +423,27 @@ def test_a_private_page_is_closed_but_for_its_health(private, no_wrong_tries):
 
 
 def test_wrong_passwords_are_limited(private, caplog, monkeypatch):
-    monkeypatch.setattr(guard, "WINDOW", 3600.0)
+    monkeypatch.setattr(password, "WINDOW", 3600.0)
     inside = httpx.Client(timeout=HANG)
     httpx.get(private, timeout=HANG, auth=("nst", "wrong"))
     assert inside.get(private, auth=BASIC).status_code == 200
-    tries = [httpx.get(private, timeout=HANG, auth=("nst", f"wrong{n}")).status_code for n in range(guard.TRIES + 1)]
+    tries = [httpx.get(private, timeout=HANG, auth=("nst", f"wrong{n}")).status_code for n in range(password.TRIES + 1)]
     assert tries[0] == 401 and tries[-1] == 429
     answer = httpx.get(private, timeout=HANG, auth=BASIC)  # else a right guess would be told
-    assert (answer.status_code, answer.json()["detail"]) == (429, guard.TOO_MANY_TRIES)
+    assert (answer.status_code, answer.json()["detail"]) == (429, password.TOO_MANY_TRIES)
     login = {"username": "nst", "password": "p:ä word"}
     assert httpx.post(f"{private}/login", data=login, timeout=HANG).status_code == 429
     assert inside.get(private).status_code == 200  # the cookie lets those in who were
     assert "wrong" not in caplog.text and "word" not in caplog.text
-    monkeypatch.setattr(guard, "WINDOW", -1.0)
-    monkeypatch.setattr(guard, "monotonic", lambda: time.monotonic() + 4000)
-    assert guard.Tries().left({"client": None})
+    monkeypatch.setattr(password, "WINDOW", -1.0)
+    monkeypatch.setattr(password, "monotonic", lambda: time.monotonic() + 4000)
+    assert password.Tries().left({"client": None})
     assert httpx.get(private, timeout=HANG, auth=BASIC).status_code == 200
 
 
 def test_a_household_of_ipv6_has_one_count():
-    tries = guard.Tries()
-    for n in range(guard.TRIES):
+    tries = password.Tries()
+    for n in range(password.TRIES):
         tries.left({"client": ("::1", 1)})
         tries.add({"client": (f"2001:db8::{n:x}", 1)})
     assert not tries.left({"client": ("2001:db8::ffff", 1)})
@@ -464,7 +464,7 @@ def test_other_sites_cannot_use_the_password_of_a_visitor(private, no_wrong_trie
 
 
 def test_a_browser_paints_on_a_private_page_also_in_a_frame(browser, private, site, photo, monkeypatch):
-    monkeypatch.setattr(guard, "WINDOW", -1.0)
+    monkeypatch.setattr(password, "WINDOW", -1.0)
     elsewhere = site(private)
     monkeypatch.setenv("NST_FRAME_ANCESTORS", elsewhere)
     for address in (private, elsewhere):
