@@ -136,9 +136,7 @@ def _reusable() -> int:
     except OSError:  # not Linux
         return 0
     _initial_bytes = _initial_bytes or held
-    return max(
-        0, min(held - _initial_bytes, _largest_estimate)
-    )  # growth beyond that is something else, such as pictures
+    return max(0, min(held - _initial_bytes, _largest_estimate))  # beyond that it is something else, such as pictures
 
 
 def size_note(asked: int, painted: int) -> str:
