@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -290,6 +290,27 @@ def pool() -> Pool | None:
     """
     address = os.environ.get("NST_CLUSTER", "")
     return _joined(address) if address else None
+
+
+def engine(settings: Settings, sketcher: "Callable[[Settings], StyleTransfer] | None" = None) -> "StyleTransfer":
+    """The engine for these settings; with NST_CLUSTER, one that paints there.
+
+    Args:
+        sketcher: that of `StyleTransfer`.
+
+    Raises:
+        ValueError: as `pool` and `load_network` do.
+    """
+    painters = pool()
+    machine.import_tensorflow()
+    from nst.features import load_network
+    from nst.transfer import StyleTransfer
+
+    if painters:
+        from nst.remote import ClusterStyleTransfer
+
+        return ClusterStyleTransfer(painters, settings, sketcher)
+    return StyleTransfer(load_network(settings), sketcher)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from nst import machine, weights
 from nst.kernels.borders import crop, every_other, reflect_pad, reflected_indices, subsample
 from nst.kernels.convolution import average_pool, convolution, max_pool
 from nst.settings import Settings
-from nst.weights import CONVOLUTIONS, Weights, WeightsError
+from nst.weights import CONVOLUTIONS, Weights, WeightsError, stride_of
 
 Features = dict[str, tf.Tensor]  # layer name -> (B, h, w, C)
 
@@ -128,7 +128,7 @@ class Network:
         features: Features = {}
         contaminated = 0  # rows and columns on each side that the convolutions' zero padding has reached
         for layer in self.layers:
-            stride = 2 ** (int(layer[5]) - 1)  # of block 1 … 5
+            stride = stride_of(layer)  # of block 1 … 5
             if layer.endswith("conv1") and stride > 1:
                 x, contaminated = self._pool(x), (contaminated + 1) // 2
             if margin and contaminated >= margin // stride:

@@ -173,6 +173,12 @@ def temporal_loss(image: tf.Tensor, previous: tf.Tensor, weights: tf.Tensor) -> 
     return tf.reduce_mean(weights * tf.square(image - previous))
 
 
+def evened(gradient: tf.Tensor, grey: tf.Tensor) -> tf.Tensor:
+    """A gradient (B, H, W, 3), the same for each color if `grey`, bool: an image of grey pictures stays grey."""
+    mean = tf.broadcast_to(tf.reduce_mean(gradient, axis=-1, keepdims=True), tf.shape(gradient))
+    return tf.where(grey, mean, gradient)
+
+
 def _mean_square(x: tf.Tensor) -> tf.Tensor:
     # divide_no_nan: an image one pixel high has no vertical neighbors.
     return tf.math.divide_no_nan(2 * tf.nn.l2_loss(x), tf.cast(tf.size(x), tf.float32))

@@ -4,7 +4,7 @@ import base64
 import io
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -92,6 +92,18 @@ def check(masks: Masks, count: int) -> None:
 def fitted(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """A mask stretched to (height, width)."""
     return images.resize(mask[np.newaxis, ..., np.newaxis], height, width)[0, ..., 0]
+
+
+def with_protected(image: Any, protected: Sequence[Any]) -> Any:
+    """An image (B, H, W, 3) with the photo where that is protected.
+
+    Args:
+        protected: the photo, (1, H, W, 3), and how much of it stays, (1, H, W, 1); () if nothing does.
+    """
+    if not protected:
+        return image
+    photo, stays = protected
+    return image + stays * (photo - image)
 
 
 def protected(masks: Masks, count: int, shape: tuple[int, int]) -> np.ndarray | None:

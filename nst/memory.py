@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst import images
 from nst.settings import Settings
+from nst.weights import stride_of
 
 if TYPE_CHECKING:
     from nst.features import Network
@@ -45,7 +46,7 @@ def estimate(network: "Network", shape: Shape, paintings: Sequence[Shape], setti
     """
     margin, side = 2 * settings.padding, settings.style_side(max(shape))
     bytes_each = 4 if network.precision == "float32" else 2
-    area = {layer: 4 ** (int(layer[5]) - 1) for layer in network.filters}  # pixels of the image per position
+    area = {layer: stride_of(layer) ** 2 for layer in network.filters}  # pixels of the image per position
     used = {*settings.content_layers, *settings.style_layers}
     deepest = max((layer for layer in area if layer in used), default="")
     trunk = sum(own / area[layer] for layer, (own, _) in network.filters.items() if layer <= deepest)

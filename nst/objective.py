@@ -14,6 +14,7 @@ from nst.losses import (
     Statistics,
     content_loss,
     content_weights,
+    evened,
     style_loss,
     style_statistics,
     temporal_loss,
@@ -23,6 +24,7 @@ from nst.masks import Masks
 from nst.optimizers import Losses
 from nst.settings import Settings
 from nst.tiles import Tiles, needed
+from nst.weights import stride_of
 
 # On images of more than SUBSAMPLE_ABOVE pixels, each step of Adam uses a quarter of the positions of the SUBSAMPLED
 # layers, and the next step another quarter.  That saves time, most with a light network, but harms smaller images.
@@ -179,10 +181,7 @@ class Objective(NamedTuple):
 
     def shown(self, image: tf.Tensor) -> tf.Tensor:
         """The image with the photo where that is protected, float32 (1, H, W, 3); the losses are those of this."""
-        if self.protected is None:
-            return image
-        photo, protect = self.protected
-        return image + protect * (photo - image)
+        return masks.with_protected(image, self.protected or ())
 
 
 def losses_and_gradient(
@@ -208,8 +207,7 @@ def losses_and_gradient(
             each.append(objective._losses(own, _item(picture, index), step))
         losses = {name: tf.stack([losses[name] for losses in each]) for name in each[0]}
     gradient: Any = tape.gradient(losses["total"], image)
-    mean = tf.broadcast_to(tf.reduce_mean(gradient, axis=-1, keepdims=True), tf.shape(gradient))
-    return losses, tf.where(objectives[0].grey, mean, gradient)
+    return losses, evened(gradient, objectives[0].grey)
 
 
 def _item(batch: tf.Tensor, index: int) -> tf.Tensor:
@@ -269,7 +267,7 @@ def _blend(settings: Settings, count: int) -> tuple[float, ...]:
 
 def _reduced(guide: np.ndarray, layer: str) -> np.ndarray:
     """A guide (H, W) at the resolution of a layer, float32 (1, h, w, 1)."""
-    stride = 2 ** (int(layer[5]) - 1)
+    stride = stride_of(layer)
     height, width = (-(-side // stride) for side in guide.shape)
     return masks.fitted(guide, height, width)[np.newaxis, ..., np.newaxis]
 

@@ -22,13 +22,16 @@ from nst.losses import (
     Statistics,
     content_loss,
     energy,
+    evened,
     style_loss,
     style_statistics,
     weights_by_energy,
 )
 from nst.machine import has_fast_bfloat16
+from nst.masks import with_protected
 from nst.optimizers import OPTIMIZERS, Adam, Losses
 from nst.settings import Settings
+from nst.weights import stride_of
 
 if TYPE_CHECKING:
     from nst.features import Network
@@ -94,14 +97,14 @@ class Plan(NamedTuple):
     def windows(self, tile: tuple[Span, Span], layer: str) -> list[tuple[int, range]]:
         """`Span.window` for rows and columns."""
         return [
-            span.window(_stride(layer), self.margin, length, self.phase(layer, axis))
+            span.window(stride_of(layer), self.margin, length, self.phase(layer, axis))
             for axis, (span, length) in enumerate(zip(tile, self.shape))
         ]
 
     def count(self, layer: str) -> int:
         """Positions of a layer that count, in all tiles."""
         step = 2 if layer in self.subsampled else 1
-        rows, columns = (math.ceil(length / (_stride(layer) * step)) for length in self.shape)
+        rows, columns = (math.ceil(length / (stride_of(layer) * step)) for length in self.shape)
         return rows * columns
 
     def cut(self, maps: Maps, tile: tuple[Span, Span]) -> dict[str, np.ndarray]:
@@ -127,14 +130,10 @@ class Plan(NamedTuple):
         return Patch(*parts)  # type: ignore[arg-type]  # made tensors by `_call`
 
 
-def _stride(layer: str) -> int:
-    return 2 ** (int(layer[5]) - 1)
-
-
 def reach(known: Sequence[str], layers: Sequence[str]) -> int:
     """How far a position of the deepest of `layers` sees, in pixels, rounded up to whole positions of block 5."""
     deepest = max(map(known.index, layers))
-    return -(-sum(map(_stride, known[: deepest + 1])) // STRIDE) * STRIDE
+    return -(-sum(map(stride_of, known[: deepest + 1])) // STRIDE) * STRIDE
 
 
 def divide(length: int, margin: int, tile: int, reach: int) -> list[Span]:
@@ -290,7 +289,7 @@ class Tiles:
         kind: str,
     ) -> list[dict[str, Statistics]]:
         """The statistics of a tile for each guide; that is scaled to a mean of 1."""
-        picture = _padded(_shown(image, protected), patch)
+        picture = _padded(with_protected(image, protected), patch)
         features = self._network.on_tile(picture, layers, margin, patch.borders, patch.windows, subsampled)
         found = []
         for guide in guides:
@@ -317,7 +316,7 @@ class Tiles:
         layers = {*content, *forms[0]}
         with tf.GradientTape() as tape:
             tape.watch(image)
-            picture = _shown(image, protected)
+            picture = with_protected(image, protected)
             padded = _padded(picture, patch)
             features = self._network.on_tile(padded, layers, margin, patch.borders, patch.windows, subsampled)
             deviation = tf.add_n([shares[layer] * content_loss(features[layer], *content[layer]) for layer in content])
@@ -336,8 +335,7 @@ class Tiles:
         targets = [local, *(features[layer] for layer in by_features)]
         given = [tf.ones(()), *(tf.cast(part, self._network.precision) for part in by_features.values())]
         gradient: Any = tape.gradient(targets, image, output_gradients=given)
-        mean = tf.broadcast_to(tf.reduce_mean(gradient, axis=-1, keepdims=True), tf.shape(gradient))
-        return (deviation, variation), tf.where(grey, mean, gradient)
+        return (deviation, variation), evened(gradient, grey)
 
     # --- The step -----------------------------------------------------------------------------------------------------
 
@@ -395,7 +393,7 @@ def _content_weights(
     plan: Plan, layer: str, parts: Sequence[np.ndarray], settings: Settings, visible: np.ndarray | None
 ) -> np.ndarray:
     """`losses.content_weights` of a layer whose activations are in parts."""
-    rows, columns = (-(-length // _stride(layer)) for length in plan.shape)
+    rows, columns = (-(-length // stride_of(layer)) for length in plan.shape)
     shown = np.ones((1, 1, 1, 1), np.float32) if visible is None else visible
     if settings.normalization == "paper":
         return np.broadcast_to(shown, (1, rows, columns, 1))
@@ -468,14 +466,6 @@ def _total_variation(picture: tf.Tensor, own: tf.Tensor, scales: tuple[tf.Tensor
 
 def _padded(image: tf.Tensor, patch: Patch) -> tf.Tensor:
     return tf.gather(tf.gather(image, patch.rows, axis=1), patch.columns, axis=2)
-
-
-def _shown(image: tf.Tensor, protected: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """`Objective.shown` for a part of the image."""
-    if not protected:
-        return image
-    photo, protect = protected
-    return image + protect * (photo - image)
 
 
 def _piece(whole: np.ndarray, tile: tuple[Span, Span]) -> np.ndarray:

@@ -108,7 +108,7 @@ class Film:
     def _paint_all(self, engine: "StyleTransfer", shape: tuple[int, int]) -> Generator[Painted, None, None]:
         # The fingerprint of a frame is one of all frames so far: each depends on those before.
         fingerprint, files = hashlib.sha256(self._description(engine).encode()), []
-        before: np.ndarray | None = None
+        before: tuple[np.ndarray, np.ndarray] | None = None  # the frame of the film, and as it is painted
         for index, photo in enumerate(frames(self.source.path, shape)):
             fingerprint.update(photo.tobytes())
             files.append(self.folder / f"{index:06}-{fingerprint.hexdigest()[:16]}.png")
@@ -116,32 +116,32 @@ class Film:
                 self.found += 1
                 yield Painted(index, self._count(index), image, False, False, 0.0)
             else:
-                done = self._paint(engine, photo, before, files[-2:-1], index)
-                images.save(done.image, files[-1])
+                done = self._paint(engine, photo, before, index)
+                image = done.image
+                images.save(image, files[-1])
                 self.painted += 1
                 yield done
-            before = photo
+            before = photo, image
         if not files:
             raise ImageError(f"{self.source.path.name} is damaged: none of its frames can be read.")
         self._write(files, shape)
 
     def _paint(
-        self, engine: "StyleTransfer", photo: np.ndarray, before: np.ndarray | None, last: list[Path], index: int
+        self, engine: "StyleTransfer", photo: np.ndarray, before: tuple[np.ndarray, np.ndarray] | None, index: int
     ) -> Painted:
-        settings, motion, options = replace(self.settings, frames_per_second=0.01), None, {}
-        if before is not None:
-            motion = flow.motion(before, photo)
-        painted = images.to_uint8(images.load(last[0])) if last else photo
-        is_cut = motion is None or motion.is_cut
-        if motion is not None and not is_cut:
+        settings, options = replace(self.settings, frames_per_second=0.01), {}
+        motion = flow.motion(before[0], photo) if before else None
+        if motion and motion.is_cut:
+            motion = None
+        if before and motion:
             settings = replace(settings, steps=(self._frame_steps,))
-            options["previous"] = flow.previous(painted, photo, motion)
+            options["previous"] = flow.previous(before[1], photo, motion)
         content = photo[np.newaxis] / np.float32(255)
         *_, frame = engine.stylize(content, self._paintings, settings, **options)
         if frame.image.shape != photo.shape:  # the memory did not suffice
             raise MemoryError(frame.note)
-        flicker = 0.0 if motion is None or is_cut else flow.flicker(painted, frame.image, motion)
-        return Painted(index, self._count(index), frame.image, True, is_cut, flicker)
+        flicker = flow.flicker(before[1], frame.image, motion) if before and motion else 0.0
+        return Painted(index, self._count(index), frame.image, True, motion is None, flicker)
 
     def _count(self, index: int) -> int:
         return max(self.source.frames, index + 1)

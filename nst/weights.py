@@ -36,6 +36,11 @@ _NO_VGG = "does not hold the convolutions of a VGG; it should be a copy of VGG-1
 DOWNLOAD_TIMEOUT = 10  # seconds without an answer
 
 
+def stride_of(layer: str) -> int:
+    """Pixels of the image for one position of a layer, along each side."""
+    return 2 ** (int(layer.removeprefix("block")[0]) - 1)
+
+
 def layers_up_to(parameters: Collection[str], wanted: Collection[str]) -> list[str]:
     """Layers with a kernel among the names `parameters`, from the first to the deepest of the layers `wanted`."""
     present = [layer for layer in CONVOLUTIONS if f"{layer}_kernel" in parameters]

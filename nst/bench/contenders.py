@@ -17,7 +17,7 @@ import numpy as np
 from nst import weights as sources
 from nst.machine import peak_memory
 from nst.settings import Settings
-from nst.weights import CONVOLUTIONS, PARTS, Weights, layers_up_to
+from nst.weights import CONVOLUTIONS, PARTS, Weights, layers_up_to, stride_of
 
 TURN_SECONDS = 0.6  # at least: the first step of a turn finds other contenders' data in the caches
 
@@ -44,7 +44,7 @@ def step_flops(
     wanted = {*content_layers, *style_layers}
     forward = 0
     for layer in layers_up_to(shapes, wanted):
-        stride = 2 ** (int(layer[5]) - 1)
+        stride = stride_of(layer)
         rows, columns = -(-(height + 2 * margin) // stride), -(-(width + 2 * margin) // stride)
         kernels = [shapes[name] for part in PARTS if (name := f"{layer}_{part}") in shapes]
         forward += 2 * rows * columns * sum(map(math.prod, kernels))

@@ -40,19 +40,13 @@ def load(settings: "Settings") -> "StyleTransfer":
     """The engine for these settings; with NST_CLUSTER, one that paints there."""
     from nst import cluster
 
-    pool = cluster.pool()  # found or not before TensorFlow is imported
+    cluster.pool()  # found or not before TensorFlow is imported
     with quiet_tensorflow():
         from nst.machine import import_tensorflow
 
         import_tensorflow()
-        from nst.features import load_network
-        from nst.transfer import StyleTransfer
-
-        if pool:
-            from nst.remote import ClusterStyleTransfer
-
-            return ClusterStyleTransfer(pool, settings)
-    return StyleTransfer(load_network(settings))
+        import nst.transfer  # noqa: F401
+    return cluster.engine(settings)
 
 
 def interrupt(*_: Any) -> None:

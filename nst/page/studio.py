@@ -444,14 +444,7 @@ def _compile(engine: "StyleTransfer") -> None:
 
 
 def _load(settings: Settings, sketcher: "Callable[[Settings], StyleTransfer]") -> "StyleTransfer":
-    machine.import_tensorflow()  # takes 4 s: the page is up before it
-    from nst.features import load_network
-    from nst.transfer import StyleTransfer
-
-    if pool := cluster.pool():
-        from nst.remote import ClusterStyleTransfer
-
-        return ClusterStyleTransfer(pool, settings, sketcher)
-    network = load_network(settings)
+    engine = cluster.engine(settings, sketcher)  # imports TensorFlow, which takes 4 s: the page is up before it
+    network = engine.network
     log.info("%s in %s: %s", network.name, network.precision, network.reason)
-    return StyleTransfer(network, sketcher)
+    return engine

@@ -46,7 +46,7 @@ ENGINE = textwrap.dedent("""
         timelapse.write = lambda *_, **__: (print("filming", flush=True), time.sleep(600))
 
     class StyleTransfer:
-        def __init__(self, network):
+        def __init__(self, network, sketcher=None):
             self.network = network
 
         def expected_seconds(self, *_):
